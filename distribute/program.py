@@ -1,0 +1,26 @@
+"""What one replica does in one step: the object that the loop trains with and that verification checks."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+TrainStep = Callable[[Any], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Program:
+    """One replica's training step, with everything that it reads or writes.
+
+    Attributes:
+      train_step: takes one shard (any nest of tensors, leading axis = example), runs in replica context, applies
+        the update itself and returns a mapping with at least the scalar ``"loss"``. With ``"gradients"`` in the
+        mapping (one per trainable variable, as applied) verification takes these instead of observed ones.
+      model: anything with ``.variables``, or a list of such.
+      optimizer: the Keras optimizer that ``train_step`` applies, if there is one.
+      variables: further variables that the step reads or writes and that neither model nor optimizer holds.
+    """
+
+    train_step: TrainStep
+    model: Any
+    optimizer: Any = None
+    variables: Sequence[Any] = ()

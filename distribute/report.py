@@ -1,0 +1,145 @@
+"""The result of a verification: checks with numbers, their causes, and the text and JSON that show them."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+SCHEMA_VERSION = 1
+
+Status = Literal["passed", "failed", "accepted", "skipped"]
+
+EMPTY_MEMORY: Mapping[str, Any] = {
+    "limit_mib": None,
+    "replicas": [],
+    "reference_peak_mib": None,
+    "spread_mib": None,
+    "process_peak_mib": None,
+    "overhead_mib": None,
+    "predicted_peak_mib": None,
+}
+
+
+class EquivalenceError(AssertionError):
+    """Raised by `Report.raise_if_failed`; its text is the whole report."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question that was asked of a program, and the measured answer.
+
+    Attributes:
+      name: unique in its report, such as ``gradient_equivalence/float64@uneven``.
+      status: ``accepted`` is a difference that the user declared as wanted; ``skipped`` was not measured.
+      observed: the measured figure, None where the check has none.
+      allowed: the greatest figure that passes, None where the check has none.
+      detail: what the figures are, where they show first; for a skipped check the reason.
+    """
+
+    name: str
+    status: Status
+    observed: float | None = None
+    allowed: float | None = None
+    detail: str = ""
+
+    def __post_init__(self) -> None:
+        if self.status == "skipped" and not self.detail:
+            raise ValueError(f"check {self.name!r} is skipped without a reason: give one in `detail`")
+
+    @property
+    def excess(self) -> float:
+        """How many times the allowed figure was exceeded; infinite where that cannot be said."""
+        if self.observed is None or not self.allowed or math.isnan(self.observed):
+            return math.inf
+        return self.observed / self.allowed
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that one verification found.
+
+    Attributes:
+      checks: in the order in which they were made; names are unique.
+      causes: identifiers of the mistakes found, most certain first, without the accepted ones.
+      accepted: identifiers that the user accepted and that did occur.
+      notes: what a reader should know and no check says.
+      variables: one mapping per variable, as ``report.json`` has them.
+      memory: the ledgers of `check_memory`, as ``report.json`` has them; empty where not measured.
+      devices: what the program ran on, as ``report.json`` has it; empty where not known.
+    """
+
+    checks: Sequence[Check] = ()
+    causes: Sequence[str] = ()
+    accepted: Sequence[str] = ()
+    notes: Sequence[str] = ()
+    variables: Sequence[Mapping[str, Any]] = ()
+    memory: Mapping[str, Any] = field(default_factory=dict)
+    devices: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [check.name for check in self.checks]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"check names must be unique in a report; repeated: {', '.join(repeated)}")
+
+    @property
+    def ok(self) -> bool:
+        """True when no check failed."""
+        return not self.failures
+
+    @property
+    def failures(self) -> list[Check]:
+        """The failed checks, worst first."""
+        failed = [check for check in self.checks if check.status == "failed"]
+        return sorted(failed, key=lambda check: check.excess, reverse=True)
+
+    def raise_if_failed(self) -> None:
+        """Raises `EquivalenceError` with the whole text when a check failed."""
+        if not self.ok:
+            raise EquivalenceError(str(self))
+
+    def merge(self, other: "Report") -> "Report":
+        """Joins two reports on the same program, such as those of `verify` and `check_memory`.
+
+        Of two checks with one name the one that was not skipped stays.
+
+        Raises:
+          ValueError: two checks with one name both ran.
+        """
+        checks = {check.name: check for check in self.checks}
+        for check in other.checks:
+            mine = checks.get(check.name)
+            if mine is None or mine.status == "skipped":
+                checks[check.name] = check
+            elif check.status != "skipped":
+                raise ValueError(f"both reports hold a result of {check.name!r}: measure it once")
+        return Report(
+            checks=tuple(checks.values()),
+            causes=_union(self.causes, other.causes),
+            accepted=_union(self.accepted, other.accepted),
+            notes=_union(self.notes, other.notes),
+            variables=self.variables or other.variables,
+            memory=self.memory or other.memory,
+            devices=self.devices or other.devices,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The shape of ``report.json``: every key is present, ``{}``, ``[]`` or None where nothing was measured."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "ok": self.ok,
+            "environment": {},
+            "devices": dict(self.devices),
+            "checks": [dataclasses.asdict(check) for check in self.checks],
+            "causes": list(self.causes),
+            "accepted": list(self.accepted),
+            "notes": list(self.notes),
+            "variables": [dict(variable) for variable in self.variables],
+            "memory": {**EMPTY_MEMORY, **self.memory},
+            "training": {},
+        }
+
+
+def _union(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
