@@ -58,4 +58,4 @@ def _is_finite(value: Any) -> tf.Tensor:
 
 
 def _name(variable: Any) -> str:
-    return getattr(variable, "path", variable.name)
+    return getattr(variable, "path", variable.name.removesuffix(":0"))

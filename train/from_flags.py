@@ -1,13 +1,12 @@
 """Turns flags into what a run needs, and refuses what cannot work: devices, seeds, schedule."""
 
-from typing import Any
-
 import keras
 import tensorflow as tf
 from absl import flags
 
 from configs.recipe import Recipe
 from distribute import DeviceError, Devices, split_device
+from train.data import Source, steps_per_epoch
 from train.errors import InputError, MachineError
 from train.training import Schedule
 
@@ -54,8 +53,8 @@ def seed_everything(recipe: Recipe, *, deterministic: bool) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def make_schedule(values: flags.FlagValues, recipe: Recipe, source: Any, first_step: int) -> Schedule:
+def make_schedule(values: flags.FlagValues, recipe: Recipe, source: Source, first_step: int) -> Schedule:
     """``--steps`` where given, else the recipe's epochs; both count from the very first step of the run."""
-    steps_per_epoch = -(-source.num_train_examples // recipe.global_batch_size)
-    num_steps = values.steps if values.steps is not None else recipe.epochs * steps_per_epoch
-    return Schedule(first_step=first_step, num_steps=num_steps, steps_per_epoch=steps_per_epoch)
+    per_epoch = steps_per_epoch(source.num_train_examples, recipe.global_batch_size)
+    num_steps = values.steps if values.steps is not None else recipe.epochs * per_epoch
+    return Schedule(first_step=first_step, num_steps=num_steps, steps_per_epoch=per_epoch)

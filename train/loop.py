@@ -44,7 +44,9 @@ def train(
       NonFiniteError: a loss or gradient was NaN or infinite; that step's update was not applied.
     """
     iterator = iter(batches)
-    for step in range(first_step + 1, num_steps + 1):
+    step = first_step
+    while step < num_steps:
+        step += 1
         try:
             means = step_function(iterator)
         except tf.errors.InvalidArgumentError as error:
@@ -55,8 +57,8 @@ def train(
                 f"step {step}: NaN or Inf in {places}; stopped before the update (try a smaller --learning_rate)"
             ) from error
         if after_step(step, means):
-            return step
-    return num_steps
+            break
+    return step
 
 
 def evaluate(strategy: tf.distribute.Strategy, program: Program, batches: tf.data.Dataset) -> dict[str, float]:

@@ -46,7 +46,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     from distribute import make_strategy
     from train import from_flags
     from train.checkpoint import Checkpoints
-    from train.source import open_source
+    from train.dataset_source import load_source
     from train.step import build_program
     from train.training import SaveInterval, run_training
 
@@ -56,7 +56,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     console.print(devices.summary, highlight=False, soft_wrap=True)
     from_flags.require_batch_for_each_replica(recipe, devices)
 
-    source = open_source(recipe.dataset, FLAGS.data_dir)
+    source = load_source(recipe.dataset, FLAGS.data_dir)
     strategy = make_strategy(devices)
     with strategy.scope():
         program = build_program(recipe, source.image_shape, source.num_classes)
@@ -64,6 +64,8 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     checkpoints = Checkpoints(folder.checkpoints, program)
     first_step = checkpoints.restore_latest() if FLAGS.resume else 0
     schedule = from_flags.make_schedule(FLAGS, recipe, source, first_step)
+    if first_step >= schedule.num_steps:
+        console.print(f"nothing to train: {first_step} of {schedule.num_steps} steps are done", highlight=False)
     result = run_training(
         recipe,
         source,
@@ -73,6 +75,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
         checkpoints=checkpoints,
         save_interval=SaveInterval(*train_flags.save_interval(FLAGS.save_every)),
         console=console,
+        log_device_placement=FLAGS.log_device_placement,
     )
     recording.training = dict(result.entry)
     recording.print_summary(console)

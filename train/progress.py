@@ -1,4 +1,4 @@
-"""Shows how training goes: a bar on a terminal, a line per epoch in a log. Measures the steady speed."""
+"""Shows how training goes: a bar on a terminal, a line now and then in a log. Measures the steady speed."""
 
 import time
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 _REFRESH_SECONDS = 0.25
+_LOG_SECONDS = 5.0
 
 
 class TrainingProgress:
@@ -34,7 +35,7 @@ class TrainingProgress:
         self._unread: list[tuple[int, Mapping[str, tf.Tensor]]] = []
         self._epoch_examples = 0
         self._running_since: float | None = None
-        self._shown_at = 0.0
+        self._shown_at = time.monotonic()
         self._bar = self._make_bar() if console.is_terminal else None
 
     def __enter__(self) -> "TrainingProgress":
@@ -57,9 +58,12 @@ class TrainingProgress:
         self._unread.append((size, means))
         self._count_time(size)
         last_of_epoch = step % self._steps_per_epoch == 0 or step == self._num_steps
-        if last_of_epoch or (self._bar and time.monotonic() - self._shown_at > _REFRESH_SECONDS):
+        refresh = _REFRESH_SECONDS if self._bar else _LOG_SECONDS
+        due = time.monotonic() - self._shown_at > refresh or step == self._num_steps
+        if last_of_epoch or due:
             self._read()
-            self._show(step, last_of_epoch)
+        if due:
+            self._show(step)
         if last_of_epoch:
             self._epoch_examples = 0
 
@@ -85,7 +89,7 @@ class TrainingProgress:
             self._accuracy = _mean(self._accuracy, old, float(means["accuracy"]), size)
         self._unread.clear()
 
-    def _show(self, step: int, last_of_epoch: bool) -> None:
+    def _show(self, step: int) -> None:
         self._shown_at = time.monotonic()
         epoch = -(-step // self._steps_per_epoch)
         text = f"epoch {epoch}  loss {self.loss:.4f}  accuracy {self._accuracy:.4f}"
@@ -93,7 +97,7 @@ class TrainingProgress:
             text += f"  {self.examples_per_second:,.0f} images/s"
         if self._bar:
             self._bar.update(self._bar.task_ids[0], completed=step, description=text, refresh=True)
-        elif last_of_epoch:
+        else:
             self._console.print(f"step {step}/{self._num_steps}  {text}", highlight=False)
 
     def _make_bar(self) -> Progress:

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from train.errors import InputError, MachineError, ScriptError
 from train.tensorflow_log import import_tensorflow_quietly
@@ -32,6 +32,7 @@ def _exit_code(main: Callable[[], int], argv: list[str]) -> int:
             raise InputError(f"unexpected argument {argv[1]!r}: flags are written --name=value (see --help)")
         if not FLAGS.debug:
             import_tensorflow_quietly()
+            logging.set_verbosity(logging.WARNING)
         return main()
     except ScriptError as error:
         return _tell(error)

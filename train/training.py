@@ -5,14 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import tensorflow as tf
 from rich.console import Console
 
 from configs.recipe import Recipe
 from distribute import Program
 from train.checkpoint import Checkpoints
-from train.data import test_batches, train_batches
+from train.data import Source, eval_batches, train_batches
 from train.loop import evaluate, make_train_function, train
+from train.placement import print_placement_once
 from train.progress import TrainingProgress
 from train.record import hash_weights
 from train.stop_signals import StopSignals
@@ -65,7 +67,7 @@ class TrainingResult:
 
 def run_training(
     recipe: Recipe,
-    source: Any,
+    source: Source,
     strategy: tf.distribute.Strategy,
     program: Program,
     *,
@@ -73,6 +75,7 @@ def run_training(
     checkpoints: Checkpoints,
     save_interval: SaveInterval,
     console: Console,
+    log_device_placement: bool = False,
 ) -> TrainingResult:
     """Trains by `schedule`, saving on the way and at the end, then evaluates on the test split.
 
@@ -86,6 +89,7 @@ def run_training(
         first_step=schedule.first_step,
         num_epochs=schedule.epochs,
         max_shift=recipe.max_shift,
+        dtype=image_dtype(recipe),
     )
     progress = TrainingProgress(
         console,
@@ -94,6 +98,9 @@ def run_training(
         first_step=schedule.first_step,
         num_steps=schedule.num_steps,
     )
+    step_function = make_train_function(strategy, program)
+    if log_device_placement:
+        step_function = print_placement_once(step_function, console)
     with StopSignals() as stop, progress:
 
         def after_step(step: int, means: Mapping[str, tf.Tensor]) -> bool:
@@ -104,13 +111,14 @@ def run_training(
             return stop.received is not None
 
         steps = train(
-            make_train_function(strategy, program),
+            step_function,
             batches,
             first_step=schedule.first_step,
             num_steps=schedule.num_steps,
             after_step=after_step,
         )
-        checkpoints.save(steps)
+        if steps > schedule.first_step:
+            checkpoints.save(steps)
     entry = {
         "steps": steps,
         "epochs": steps / schedule.steps_per_epoch,
@@ -119,6 +127,12 @@ def run_training(
         "weights_sha256": hash_weights(program),
     }
     if stop.received is None:
-        test = evaluate(strategy, program, test_batches(source, global_batch_size=recipe.global_batch_size))
+        test_set = eval_batches(source, global_batch_size=recipe.global_batch_size, dtype=image_dtype(recipe))
+        test = evaluate(strategy, program, test_set)
         entry |= {"test_loss": test["loss"], "test_accuracy": test["accuracy"]}
     return TrainingResult(entry, stop.received)
+
+
+def image_dtype(recipe: Recipe) -> str:
+    """What images are fed as: the dtype of the variables, which under mixed precision is float32."""
+    return keras.dtype_policies.DTypePolicy(recipe.dtype_policy).variable_dtype
