@@ -172,7 +172,10 @@ def _even_share(gpus: tuple[Gpu, ...], slices: tuple[int, ...]) -> int:
 def _check_gpu_limit(gpus: tuple[Gpu, ...], slices: tuple[int, ...], limit: int) -> None:
     for index, (gpu, count) in enumerate(zip(gpus, slices, strict=True)):
         need = count * limit
-        for size, what in ((gpu.total_mib, "has"), (gpu.free_mib, "has free, the rest is in use (see nvidia-smi),")):
+        for size, what in (
+            (gpu.total_mib, "has"),
+            (gpu.free_mib, "has free, the rest is in use (see nvidia-smi),"),
+        ):
             if size is not None and need > size:
                 raise DeviceError(
                     f"{count} x {limit} MiB = {need} MiB were asked for on GPU {index} ({gpu.model}), which {what} "

@@ -76,12 +76,15 @@ def split_device(
       RuntimeError: TensorFlow's devices are set up already, and differently.
     """
     global _made
-    request = {"num_devices": num_devices, "memory_limit_mib": memory_limit_mib, "kind": kind, "policy": policy}
+    request = {
+        "num_devices": num_devices,
+        "memory_limit_mib": memory_limit_mib,
+        "kind": kind,
+        "policy": policy,
+    }
     if _made is not None:
         return _same_again(request, *_made)
-    plan = plan_devices(
-        read_inventory(), num_devices, memory_limit_mib=memory_limit_mib, kind=kind, policy=policy
-    )
+    plan = plan_devices(read_inventory(), num_devices, memory_limit_mib=memory_limit_mib, kind=kind, policy=policy)
     _refuse_shared_pool(plan)
     found = _describe_found()
     try:

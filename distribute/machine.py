@@ -9,7 +9,10 @@ from distribute import nvml
 from distribute.device_plan import Gpu, Inventory
 
 _MIB = 1024 * 1024
-_CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # version 2, version 1
+_CGROUP_LIMITS = (
+    "/sys/fs/cgroup/memory.max",
+    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+)  # version 2, version 1
 
 
 def read_inventory() -> Inventory:
@@ -19,8 +22,10 @@ def read_inventory() -> Inventory:
     gpus = []
     for index, device in enumerate(physical):
         model = tf.config.experimental.get_device_details(device).get("device_name", "GPU")
-        known = memory[index] if index < len(memory) else None
-        gpus.append(Gpu(model, known and known.total_mib, known and known.free_mib))
+        if index < len(memory):
+            gpus.append(Gpu(model, memory[index].total_mib, memory[index].free_mib))
+        else:
+            gpus.append(Gpu(model))
     return Inventory(tuple(gpus), host_memory_mib())
 
 

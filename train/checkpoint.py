@@ -1,8 +1,9 @@
 """Saves and restores a training run as `tf.train.Checkpoint` files, ``ckpt-<step>.index`` and ``.data-*``.
 
-Not Keras' ``.keras`` or ``.weights.h5``: those are written in place, so that a write that fails destroys the file before.
+Not Keras' ``.keras`` or ``.weights.h5``: those are written in place, and a failed write destroys the file before it.
 """
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, program: Program):
         self._folder = folder
+        self._optimizer = program.optimizer
         self._checkpoint = tf.train.Checkpoint(model=program.model, optimizer=program.optimizer)
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=3)
 
@@ -31,14 +33,19 @@ class Checkpoints:
     def restore_latest(self) -> int:
         """Restores the newest checkpoint that can be read, warning of damaged ones.
 
+        The learning rate stays as the optimizer was built with, or a checkpoint's would override the flag in silence.
+
         Returns:
           The number of steps that it holds.
 
         Raises:
           InputError: there is none that can be read, or it belongs to another model or optimizer.
         """
+        learning_rate = float(self._optimizer.learning_rate)
         for step in sorted(saved_steps(self._folder), reverse=True):
             if self._restore(step):
+                with contextlib.suppress(TypeError):  # a schedule follows from the step and cannot be set
+                    self._optimizer.learning_rate = learning_rate
                 return step
         raise InputError(f"--resume: there is no readable checkpoint (ckpt-<step>.index) in {self._folder}")
 
@@ -47,9 +54,14 @@ class Checkpoints:
         try:
             self._checkpoint.restore(str(prefix)).assert_consumed()
         except _DAMAGED as error:
-            print(f"warning: checkpoint {prefix} is damaged ({type(error).__name__}): trying the one before", file=sys.stderr)
+            print(
+                f"warning: checkpoint {prefix} is damaged ({type(error).__name__}): trying the one before",
+                file=sys.stderr,
+            )
             return False
         except (AssertionError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            raise InputError(f"--resume: checkpoint {prefix} belongs to another model or optimizer: {reason}") from error
+            raise InputError(
+                f"--resume: checkpoint {prefix} belongs to another model or optimizer: {reason}"
+            ) from error
         return True

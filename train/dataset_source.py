@@ -144,9 +144,7 @@ def _check_splits(name: str, builder: Any) -> None:
         )
 
 
-def _read_split(
-    name: str, builder: Any, split: str, image_shape: tuple[int, int, int]
-) -> tuple[tf.data.Dataset, int]:
+def _read_split(name: str, builder: Any, split: str, image_shape: tuple[int, int, int]) -> tuple[tf.data.Dataset, int]:
     """(data set of (image, label), number of examples); cached and read once if it fits the limit."""
     import tensorflow_datasets as tfds
 

@@ -15,7 +15,10 @@ _SAVE_EVERY = re.compile(r"([1-9]\d*)(m?)")
 def define_device_flags() -> None:
     """What to run on."""
     flags.DEFINE_integer(
-        "virtual_gpus", None, "Number of replicas, one logical device each. Default: one per GPU, 1 on CPU.", lower_bound=1
+        "virtual_gpus",
+        None,
+        "Number of replicas, one logical device each. Default: one per GPU, 1 on CPU.",
+        lower_bound=1,
     )
     flags.DEFINE_integer("memory_limit", None, "Memory of each virtual GPU, in MiB.", lower_bound=1)
     flags.DEFINE_enum("device", "auto", ["auto", "gpu", "cpu"], "What to split: GPUs where there are any, or as named.")
@@ -39,7 +42,9 @@ def define_recipe_flags() -> None:
     flags.DEFINE_float("learning_rate", None, "Learning rate; not scaled with the number of replicas.", lower_bound=0.0)
     flags.DEFINE_string("dataset", None, "digits, or an image classification set of TensorFlow Datasets.")
     flags.DEFINE_string("data_dir", None, "Where data sets are kept. Default: TFDS_DATA_DIR or ~/tensorflow_datasets.")
-    flags.DEFINE_integer("seed", None, "Decides initial weights, order of the examples and random shifts.", lower_bound=0)
+    flags.DEFINE_integer(
+        "seed", None, "Decides initial weights, order of the examples and random shifts.", lower_bound=0
+    )
     flags.DEFINE_boolean("deterministic", False, "Make TensorFlow's operations repeat themselves bit for bit (slower).")
 
 
@@ -50,7 +55,9 @@ def define_output_flags() -> None:
     flags.DEFINE_string("save_every", "200", "Checkpoint after so many steps, or minutes with an m: 50, 2m.")
     flags.DEFINE_boolean("debug", False, "Show TensorFlow's log and whole tracebacks.")
     flags.register_validator(
-        "save_every", lambda text: _SAVE_EVERY.fullmatch(text) is not None, "give a number of steps (50) or minutes (2m)"
+        "save_every",
+        lambda text: _SAVE_EVERY.fullmatch(text) is not None,
+        "give a number of steps (50) or minutes (2m)",
     )
     flags.register_multi_flags_validator(
         ["resume", "output_dir"],

@@ -21,7 +21,7 @@ FLAGS = flags.FLAGS
 def main() -> int:
     """Trains what the flags ask for and writes ``report.json``; returns the exit code."""
     # Imported in the functions, so that --help and a misspelt flag answer before TensorFlow has loaded.
-    from train.errors import ScriptError
+    from train.errors import InputError, ScriptError
     from train.recipes import recipe_from_flags
     from train.record import Recording
     from train.run_folder import open_run_folder
@@ -32,7 +32,9 @@ def main() -> int:
     try:
         exit_code = run(recipe, folder, recording)
     except ScriptError as error:
-        if error.exit_code != 1:
+        if isinstance(error, InputError):
+            folder.remove_if_empty()
+        else:
             recording.write(error.exit_code, str(error))
         raise
     recording.write(exit_code)

@@ -1,4 +1,4 @@
-"""On which device the operations of a step really ran: a count per device instead of TensorFlow's line per operation."""
+"""Where the operations of a step really ran: a count per device, not TensorFlow's line per operation."""
 
 import collections
 import tempfile

@@ -101,7 +101,12 @@ class TrainingProgress:
             self._console.print(f"step {step}/{self._num_steps}  {text}", highlight=False)
 
     def _make_bar(self) -> Progress:
-        columns = (BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+        columns = (
+            BarColumn(20),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+        )
         bar = Progress(*columns, console=self._console, auto_refresh=False)
         bar.add_task("", total=self._num_steps, completed=self._first_step)
         return bar

@@ -36,7 +36,9 @@ def load_recipe(name: str) -> Recipe:
         raise InputError(f"--config={name} has no get_config(): define it, returning a configs.recipe.Recipe")
     recipe = _call(name, module.get_config)
     if not isinstance(recipe, Recipe):
-        raise InputError(f"get_config() of --config={name} returned {type(recipe).__name__}, not a configs.recipe.Recipe")
+        raise InputError(
+            f"get_config() of --config={name} returned {type(recipe).__name__}, not a configs.recipe.Recipe"
+        )
     return recipe
 
 

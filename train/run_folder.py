@@ -22,7 +22,12 @@ class RunFolder:
         """Replaces ``report.json`` as a whole, so that a reader never sees half of one."""
         temporary = self.report.with_suffix(".json.tmp")
         temporary.write_text(json.dumps(record, indent=2) + "\n")
-        os.replace(temporary, self.report)
+        temporary.replace(self.report)
+
+    def remove_if_empty(self) -> None:
+        """Leaves no empty folder behind for a command that was refused."""
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
 
 
 def open_run_folder(output_dir: str | None, *, resume: bool) -> RunFolder:

@@ -1,7 +1,7 @@
 """What every script shares: flags are parsed, the main function runs, and what it raises becomes an exit code.
 
-0 everything asked for passed, 1 bad flag or input, 2 a check failed or the training met NaN, 3 the machine cannot do it,
-128 + signal after a clean stop by a signal. Errors print one message and no traceback, except with ``--debug``.
+0 everything asked for passed, 1 bad flag or input, 2 a check failed or the training met NaN, 3 the machine cannot do
+it, 128 + signal after a clean stop by a signal. Errors print one message and no traceback, except with ``--debug``.
 """
 
 import errno

@@ -25,4 +25,7 @@ class StopSignals:
         if self.received is not None:
             sys.exit(128 + number)
         self.received = number
-        print(f"\n{signal.Signals(number).name}: finishing this step; once more to leave at once", file=sys.stderr)
+        print(
+            f"\n{signal.Signals(number).name}: finishing this step; once more to leave at once",
+            file=sys.stderr,
+        )

@@ -13,7 +13,15 @@ def machine(*gpus, host_memory_mib=16_000):
 class TestEvenSlices:
     @pytest.mark.parametrize(
         ("num_devices", "num_physical", "slices"),
-        [(1, 1, (1,)), (4, 1, (4,)), (4, 2, (2, 2)), (5, 2, (3, 2)), (3, 2, (2, 1)), (2, 4, (1, 1)), (7, 3, (3, 2, 2))],
+        [
+            (1, 1, (1,)),
+            (4, 1, (4,)),
+            (4, 2, (2, 2)),
+            (5, 2, (3, 2)),
+            (3, 2, (2, 1)),
+            (2, 4, (1, 1)),
+            (7, 3, (3, 2, 2)),
+        ],
     )
     def test_spreads_evenly_and_the_first_take_the_rest(self, num_devices, num_physical, slices):
         assert even_slices(num_devices, num_physical) == slices
@@ -48,7 +56,12 @@ class TestWithoutGpu:
 class TestOneGpu:
     def test_one_replica_takes_the_gpu_as_it_is(self):
         plan = plan_devices(machine(LAPTOP_GPU), 1)
-        assert (plan.kind, plan.placement, plan.policy, plan.memory_limit_mib) == ("gpu", "physical", "default", None)
+        assert (plan.kind, plan.placement, plan.policy, plan.memory_limit_mib) == (
+            "gpu",
+            "physical",
+            "default",
+            None,
+        )
 
     def test_it_is_split_with_the_limit_given(self):
         plan = plan_devices(machine(BIG_GPU), 2, memory_limit_mib=1024)

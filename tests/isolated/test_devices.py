@@ -61,4 +61,6 @@ class TestMakeStrategy:
             "import dataclasses; d = split_device(2, kind='cpu')\n"
             "make_strategy(dataclasses.replace(d, names=('CPU:0', 'GPU:0')))"
         )
-        assert error.startswith("distribute.device_plan.DeviceError: GPU:0 asked for, and TensorFlow has only CPU:0, CPU:1")
+        assert error.startswith(
+            "distribute.device_plan.DeviceError: GPU:0 asked for, and TensorFlow has only CPU:0, CPU:1"
+        )

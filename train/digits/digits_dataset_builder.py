@@ -29,9 +29,7 @@ def upscale(images: np.ndarray) -> np.ndarray:
     from scipy import ndimage
 
     factor = IMAGE_SIZE / images.shape[1]
-    zoomed = ndimage.zoom(
-        images.astype(np.float64), (1, factor, factor), order=1, mode="nearest", grid_mode=True
-    )
+    zoomed = ndimage.zoom(images.astype(np.float64), (1, factor, factor), order=1, mode="nearest", grid_mode=True)
     return np.rint(zoomed * (255 / _GREATEST_VALUE)).astype(np.uint8)[..., np.newaxis]
 
 
@@ -42,9 +40,7 @@ def load_splits() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
     digits = load_digits()
     images, labels = upscale(digits.images), digits.target.astype(np.int64)
-    train, test = train_test_split(
-        np.arange(len(labels)), test_size=_TEST_SHARE, stratify=labels, random_state=0
-    )
+    train, test = train_test_split(np.arange(len(labels)), test_size=_TEST_SHARE, stratify=labels, random_state=0)
     return {"train": (images[train], labels[train]), "test": (images[test], labels[test])}
 
 
@@ -71,8 +67,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
         del dl_manager  # Nothing to download.
         return {name: self._generate_examples(*split) for name, split in load_splits().items()}
 
-    def _generate_examples(
-        self, images: np.ndarray, labels: np.ndarray
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _generate_examples(self, images: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, dict[str, Any]]]:
         for position, (image, label) in enumerate(zip(images, labels, strict=True)):
             yield position, {"image": image, "label": int(label)}
