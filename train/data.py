@@ -69,8 +69,9 @@ def train_batches(
       dtype: "float32" or "float64", of the images.
 
     Returns:
-      Data set of (images [B, height, width, channels] in [0, 1], labels [B] int64). B is unknown in its spec,
-      so a `tf.function` that takes a batch is traced once.
+      Data set of (images [B, height, width, channels] in [0, 1], labels [B] int64), which knows its length. B
+      is unknown in its `element_spec`: as the `input_signature` of a `tf.function` that saves the trace that
+      the uneven last batch would cost.
     """
     num_steps = steps_per_epoch(source.num_train_examples, global_batch_size)
     first_epoch, steps_done = divmod(first_step, num_steps)
