@@ -46,9 +46,7 @@ class TestUnreachableHosts:
         assert unreachable_hosts([f"http://{answering}/a", f"http://{answering}/b"]) == {}
 
     def test_a_closed_port_is_none(self, answering):
-        assert unreachable_hosts([f"http://{answering}/", "http://127.0.0.1:9/x"]) == {
-            "127.0.0.1:9": "ConnectionError"
-        }
+        assert unreachable_hosts([f"http://{answering}/", "http://127.0.0.1:9/x"]) == {"127.0.0.1:9": "ConnectionError"}
 
     def test_a_silent_host_costs_the_request_timeout(self, silent, monkeypatch):
         monkeypatch.setattr(dataset_hosts, "_REQUEST_TIMEOUT_S", 0.3)

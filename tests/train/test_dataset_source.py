@@ -37,9 +37,7 @@ def _mocked_tfds(name: str, folder: Path, splits: dict[str, int]) -> Iterator[No
     from tensorflow_datasets.core import splits as splits_lib
 
     info = tfds.builder(name, data_dir=folder).info
-    template = tfds.core.ShardedFileTemplate(
-        Path(info.data_dir), dataset_name=name, filetype_suffix="tfrecord"
-    )
+    template = tfds.core.ShardedFileTemplate(Path(info.data_dir), dataset_name=name, filetype_suffix="tfrecord")
     info.set_splits(
         splits_lib.SplitDict(
             tfds.core.SplitInfo(name=split, shard_lengths=[size], num_bytes=0, filename_template=template)
@@ -95,9 +93,7 @@ class TestTfdsSets:
         assert hint in text
         assert "abstract_reasoning" not in text  # the first of TFDS' list of all sets
 
-    @pytest.mark.parametrize(
-        "name", ["mnist:9.9.9", "mnist/no_such_config", "../mnist", "huggingface:mnist", ""]
-    )
+    @pytest.mark.parametrize("name", ["mnist:9.9.9", "mnist/no_such_config", "../mnist", "huggingface:mnist", ""])
     def test_unknown_version_config_or_namespace_is_bad_input(self, tmp_path, name):
         assert "cannot be loaded: " in _message(InputError, name, tmp_path)
 

@@ -66,9 +66,11 @@ class TestTakeShard:
             traces.append(images.shape)
             return take_shard((images,), replica_id, 3)
 
-        assert [len(shard(tf.zeros([size]), replica)[0]) for size in (9, 7) for replica in range(3)] == [
-            3
-        ] * 3 + [2, 2, 3]
+        assert [len(shard(tf.zeros([size]), replica)[0]) for size in (9, 7) for replica in range(3)] == [3] * 3 + [
+            2,
+            2,
+            3,
+        ]
         assert len(traces) == 1
 
     def test_works_in_replica_context(self):
@@ -111,9 +113,7 @@ class TestShardInputFn:
     def test_each_of_n_pipelines_yields_its_own_shard(self, num_replicas):
         expected = self._expected(num_replicas)
         for replica in range(num_replicas):
-            self._assert_same(
-                self._read(num_replicas, replica, num_replicas), [shards[replica] for shards in expected]
-            )
+            self._assert_same(self._read(num_replicas, replica, num_replicas), [shards[replica] for shards in expected])
 
     def test_two_workers_of_two_replicas_yield_two_shards_each(self):
         expected = self._expected(4)
