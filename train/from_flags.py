@@ -46,8 +46,9 @@ def require_batch_for_each_replica(recipe: Recipe, devices: Devices) -> None:
         )
 
 
-def seed_everything(recipe: Recipe, *, deterministic: bool) -> None:
-    """Seeds Python, NumPy and TensorFlow; `deterministic` also makes operations repeat themselves bit for bit."""
+def configure_keras(recipe: Recipe, *, deterministic: bool) -> None:
+    """Sets the recipe's dtype and seeds; `deterministic` also makes operations repeat themselves bit for bit."""
+    keras.config.set_dtype_policy(recipe.dtype_policy)
     keras.utils.set_random_seed(recipe.seed)
     if deterministic:
         tf.config.experimental.enable_op_determinism()

@@ -53,7 +53,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     from train.training import SaveInterval, run_training
 
     console = Console()
-    from_flags.seed_everything(recipe, deterministic=FLAGS.deterministic)
+    from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
     recording.devices = devices = from_flags.make_devices(FLAGS)
     console.print(devices.summary, highlight=False, soft_wrap=True)
     from_flags.require_batch_for_each_replica(recipe, devices)

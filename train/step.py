@@ -15,12 +15,11 @@ Values = dict[str, tf.Tensor]
 
 
 def build_program(recipe: Recipe, image_shape: tuple[int, int, int], num_classes: int) -> Program:
-    """Builds model, optimizer and step of a recipe; call it inside the strategy's scope.
+    """Builds model, optimizer and step of a recipe in Keras' current dtype; call it inside the strategy's scope.
 
     The step takes (images [rows, height, width, channels], labels [rows], weights [rows]) and returns the replica's
     part of the mean over the global batch of ``loss`` and ``accuracy``: the sum over replicas is the mean.
     """
-    keras.config.set_dtype_policy(recipe.dtype_policy)
     model = recipe.build_model(image_shape, num_classes)
     optimizer = recipe.build_optimizer(recipe.learning_rate)
     # Built here, because variables cannot be created inside a traced step, and a resumed run restores them first.

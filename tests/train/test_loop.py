@@ -16,12 +16,13 @@ from train.step import build_program
 # Seven batches an epoch, the last one of 7 examples: fewer than 8 replicas, and no multiple of 2, 3 or 4.
 NUM_EXAMPLES, BATCH = 199, 32
 STEPS = 20
-RECIPE = dataclasses.replace(get_config(), dtype_policy="float64", global_batch_size=BATCH)
+RECIPE = dataclasses.replace(get_config(), global_batch_size=BATCH)
 
 
-@pytest.fixture(autouse=True)
-def _restore_keras_settings():
+@pytest.fixture(autouse=True, scope="module")
+def _float64():
     policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
     yield
     keras.config.set_dtype_policy(policy)
 
@@ -54,10 +55,7 @@ def run(strategy, source, *, steps=STEPS, learning_rate=1e-3):
 
 @pytest.fixture(scope="module")
 def single(source):
-    keras_policy = keras.config.dtype_policy()
-    result = run(tf.distribute.get_strategy(), source)
-    keras.config.set_dtype_policy(keras_policy)
-    return result
+    return run(tf.distribute.get_strategy(), source)
 
 
 class TestAgreementWithOneDevice:
