@@ -18,7 +18,7 @@ setup: $(STAMP)  ## create .venv and install the pinned requirements
 
 $(STAMP): requirements.txt requirements-gpu.txt requirements-dev.txt constraints.txt pyproject.toml
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
-		echo "make: Python 3.11, 3.12 or 3.13 is needed; found: $$($(or $(PYTHON),python3) --version 2>&1). Install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; \
+		echo "make: Python 3.11, 3.12 or 3.13 is needed; found: $$($(or $(PYTHON),python3) --version 2>&1 | head -n 1). Install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; \
 		exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
