@@ -48,6 +48,15 @@ def define_recipe_flags() -> None:
     flags.DEFINE_boolean("deterministic", False, "Make TensorFlow's operations repeat themselves bit for bit (slower).")
 
 
+def define_verification_flags() -> None:
+    """What to prove before training."""
+    flags.DEFINE_enum(
+        "verify", "all", ["all", "gradients", "memory", "off"], "What to check against one device before training."
+    )
+    flags.DEFINE_list("accept", [], "Causes that the check may find, because you know and want them, such as local_batch_statistics.")
+    flags.DEFINE_boolean("verbose", False, "Show every variable's differences, not only the worst.")
+
+
 def define_output_flags() -> None:
     """Where results go."""
     flags.DEFINE_string("output_dir", None, "Folder for report.json and checkpoints. Default: a new one under runs/.")

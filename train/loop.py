@@ -9,7 +9,6 @@ from distribute import Program
 from train.errors import NonFiniteError
 from train.finite import non_finite_places
 from train.sharding import take_shard
-from train.step import make_evaluation_step
 
 StepFunction = Callable[[Iterator[Any]], Mapping[str, tf.Tensor]]
 
@@ -62,8 +61,14 @@ def train(
 
 
 def evaluate(strategy: tf.distribute.Strategy, program: Program, batches: tf.data.Dataset) -> dict[str, float]:
-    """Mean ``loss`` and ``accuracy`` over all examples, each global batch split over the replicas as in training."""
-    step_function = _distribute(strategy, make_evaluation_step(program.model))
+    """Mean ``loss`` and ``accuracy`` over all examples, each global batch split over the replicas as in training.
+
+    Raises:
+      ValueError: the program has no `evaluate_step`.
+    """
+    if program.evaluate_step is None:
+        raise ValueError("the program has no evaluate_step: give one to evaluate it")
+    step_function = _distribute(strategy, program.evaluate_step)
     iterator = iter(batches)
     totals: dict[str, float] = {}
     for _ in range(batches.cardinality().numpy()):

@@ -51,6 +51,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     from train.dataset_source import load_source
     from train.step import build_program
     from train.training import SaveInterval, run_training
+    from train.verification import Subject, exit_code_of, verify_recipe
 
     console = Console()
     from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
@@ -59,6 +60,12 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     from_flags.require_batch_for_each_replica(recipe, devices)
 
     source = load_source(recipe.dataset, FLAGS.data_dir)
+    subject = Subject(FLAGS.config, recipe, source)
+    recording.report = verify_recipe(subject, devices, mode=FLAGS.verify, accept=FLAGS.accept)
+    print_report(console, recording.report, verbose=FLAGS.verbose)
+    if not recording.report.ok or FLAGS.steps == 0:
+        return exit_code_of(recording.report)
+
     strategy = make_strategy(devices)
     with strategy.scope():
         program = build_program(recipe, source.image_shape, source.num_classes)
@@ -87,5 +94,6 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
 if __name__ == "__main__":
     train_flags.define_device_flags()
     train_flags.define_recipe_flags()
+    train_flags.define_verification_flags()
     train_flags.define_output_flags()
     script.run(main)

@@ -24,7 +24,12 @@ def build_program(recipe: Recipe, image_shape: tuple[int, int, int], num_classes
     optimizer = recipe.build_optimizer(recipe.learning_rate)
     # Built here, because variables cannot be created inside a traced step, and a resumed run restores them first.
     optimizer.build(model.trainable_variables)
-    return Program(train_step=_make_train_step(model, optimizer), model=model, optimizer=optimizer)
+    return Program(
+        train_step=_make_train_step(model, optimizer),
+        model=model,
+        optimizer=optimizer,
+        evaluate_step=_make_evaluation_step(model),
+    )
 
 
 def _make_train_step(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> Callable[[Shard], Values]:
@@ -48,7 +53,7 @@ def _make_train_step(model: keras.Model, optimizer: keras.optimizers.Optimizer) 
     return train_step
 
 
-def make_evaluation_step(model: keras.Model) -> Callable[[Shard], Values]:
+def _make_evaluation_step(model: keras.Model) -> Callable[[Shard], Values]:
     """A step that returns this shard's sums of ``loss``, ``accuracy`` and ``examples``, and changes nothing."""
 
     def evaluation_step(shard: Shard) -> Values:
@@ -69,3 +74,8 @@ def _sums(model: keras.Model, shard: Shard, *, training: bool) -> dict[str, Any]
         "accuracy": tf.reduce_sum(weights * correct),
         "examples": tf.reduce_sum(weights),
     }
+
+
+def image_dtype(recipe: Recipe) -> str:
+    """What images are fed as: the dtype of the variables, which under mixed precision is float32."""
+    return str(keras.dtype_policies.DTypePolicy(recipe.dtype_policy).variable_dtype)

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import tensorflow as tf
 from rich.console import Console
 
@@ -17,6 +16,7 @@ from train.loop import evaluate, make_train_function, train
 from train.placement import print_placement_once
 from train.progress import TrainingProgress
 from train.record import hash_weights
+from train.step import image_dtype
 from train.stop_signals import StopSignals
 
 
@@ -131,8 +131,3 @@ def run_training(
         test = evaluate(strategy, program, test_set)
         entry |= {"test_loss": test["loss"], "test_accuracy": test["accuracy"]}
     return TrainingResult(entry, stop.received)
-
-
-def image_dtype(recipe: Recipe) -> str:
-    """What images are fed as: the dtype of the variables, which under mixed precision is float32."""
-    return keras.dtype_policies.DTypePolicy(recipe.dtype_policy).variable_dtype
