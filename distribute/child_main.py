@@ -84,8 +84,9 @@ def _die_with(parent: int) -> None:
 
 
 def _import(module: str, without: Sequence[str]) -> Any:
-    hidden = {name: None for name in without if name not in sys.modules}
-    sys.modules.update(hidden)  # type: ignore[arg-type]  None makes an import of it raise ImportError
+    # None instead of a module makes an import of it raise ImportError.
+    hidden: dict[str, Any] = {name: None for name in without if name not in sys.modules}
+    sys.modules.update(hidden)
     try:
         return importlib.import_module(module)
     finally:
@@ -97,7 +98,6 @@ def _main() -> None:
     start = json.loads(sys.argv[1])
     _die_with(start["parent"])
     sys.argv[:] = sys.argv[:1]
-    sys.path[:] = start["path"]
     channel = Channel()
     module, _, name = start["entry"].partition(":")
     try:

@@ -70,7 +70,6 @@ class ChildProcess:
     ) -> None:
         start = {
             "parent": os.getpid(),
-            "path": sys.path,
             "entry": entry,
             "arguments": arguments,
             "without": without,
@@ -83,7 +82,7 @@ class ChildProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._output,
-            env=dict(environment),
+            env={**environment, "PYTHONPATH": _python_path()},
         )
         self._phase = "start"
         self._last: dict[str, Any] | None = None
@@ -158,3 +157,8 @@ class ChildProcess:
         self._output.seek(0)
         text = self._output.read().decode(errors="replace").strip()
         return text[-_OUTPUT_SHOWN:]
+
+
+def _python_path() -> str:
+    # "" stands for the working directory, and in PYTHONPATH for nothing.
+    return os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)

@@ -6,11 +6,11 @@ limit in this process, and it is measured here.
 """
 
 import threading
-from collections.abc import Sequence
 from types import TracebackType
-from typing import Protocol
 
+from distribute.devices import Devices
 from distribute.memory_cpu import check_in_children
+from distribute.memory_gpu import check_here
 from distribute.memory_runs import Runs
 from distribute.report import Report
 from distribute.targets import Target, parse_target, resolve_build, resolve_data
@@ -18,23 +18,7 @@ from distribute.targets import Target, parse_target, resolve_build, resolve_data
 _CHILD_TIMEOUT_S = 900.0
 
 
-class SplitDevices(Protocol):
-    """What this module asks of `Devices`."""
-
-    @property
-    def kind(self) -> str:
-        """``cpu`` or ``gpu``."""
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Names of the logical devices, one per replica."""
-
-    @property
-    def memory_limit_mib(self) -> int | None:
-        """Limit per logical device in MiB."""
-
-
-def check_memory(build: Target, data: Target, *, devices: SplitDevices) -> Report:
+def check_memory(build: Target, data: Target, *, devices: Devices) -> Report:
     """Measures a program's memory on each replica and on a single device, and judges it.
 
     The report holds ``memory_bounds/limit`` (each replica's peak is within the limit), ``memory_bounds/reference``
@@ -59,7 +43,7 @@ def check_memory(build: Target, data: Target, *, devices: SplitDevices) -> Repor
     return start_memory_check(build, data, devices=devices).result()
 
 
-def start_memory_check(build: Target, data: Target, *, devices: SplitDevices) -> "MemoryCheck":
+def start_memory_check(build: Target, data: Target, *, devices: Devices) -> "MemoryCheck":
     """Starts what `check_memory` does and returns at once, so that this process can do other work meanwhile.
 
     On a GPU there is one process and nothing to start: the measurement is taken when the result is asked for.
@@ -94,7 +78,7 @@ class MemoryCheck:
 
 
 class _CheckInChildren(MemoryCheck):
-    def __init__(self, build: Target, data: Target, devices: SplitDevices) -> None:
+    def __init__(self, build: Target, data: Target, devices: Devices) -> None:
         self._devices = devices
         self._runs = Runs(build, data, len(devices.names), _CHILD_TIMEOUT_S)
         self._report: Report | None = None
@@ -124,12 +108,9 @@ class _CheckInChildren(MemoryCheck):
 
 
 class _CheckHere(MemoryCheck):
-    def __init__(self, build: Target, data: Target, devices: SplitDevices) -> None:
+    def __init__(self, build: Target, data: Target, devices: Devices) -> None:
         self._build, self._data, self._devices = build, data, devices
 
     def result(self) -> Report:
-        # Only here: this module is imported, and children are started, before anybody has to wait for TensorFlow.
-        from distribute.memory_gpu import check_here
-
         build, data = resolve_build(self._build), resolve_data(self._data)
-        return check_here(build, data, self._devices.names, self._devices.memory_limit_mib)
+        return check_here(build, data, self._devices)

@@ -72,14 +72,25 @@ def report_failure(message: str, limit_mib: int | None) -> Report:
     return Report(checks=(failed, *skipped), memory={"limit_mib": limit_mib})
 
 
+def report_out_of_memory(message: str, limit_mib: int | None) -> Report:
+    """The report on a GPU that ran out of memory: its limit cannot be changed within a process, so none is advised."""
+    limit = f"the limit of {limit_mib} MiB" if limit_mib is not None else "the device's memory"
+    detail = f"a replica ran out of {limit}: {message}. Give more, or a smaller global batch."
+    skipped = (
+        Check(name, "skipped", detail=f"the replicas ran out of memory, see {LIMIT}") for name in (REFERENCE, GROWTH)
+    )
+    checks = (Check(LIMIT, "failed", allowed=limit_mib, detail=detail), *skipped)
+    return Report(checks=checks, memory={"limit_mib": limit_mib})
+
+
 def _limit(measured: Measured) -> Check:
     limit, peak = measured.limit_mib, measured.peak_mib
     if limit is None:
         return Check(LIMIT, "skipped", observed=peak, detail="no memory limit was set")
     if measured.out_of_limit is not None:
         return Check(LIMIT, "failed", peak, limit, _say_out_of_limit(measured, measured.out_of_limit))
-    status = "passed" if peak <= limit else "failed"
-    return Check(LIMIT, status, peak, limit, f"peak of a replica {peak:.1f} MiB, limit {limit} MiB; {measured.how}")
+    detail = f"peak of a replica {peak:.1f} MiB, limit {limit} MiB; {measured.how}"
+    return Check(LIMIT, "passed" if peak <= limit else "failed", peak, limit, detail)
 
 
 def _say_out_of_limit(measured: Measured, out: OutOfLimit) -> str:
