@@ -1,7 +1,7 @@
 """The first lines of every child process: a script, run with ``python -P`` and given one JSON argument.
 
-It imports nothing but the standard library before it has made sure that the child dies with its parent: an import
-of TensorFlow takes seconds, and a parent can die in any of them.
+It imports nothing but the standard library before it has made sure that the child dies with its parent: an
+import of TensorFlow takes seconds, and a parent can die in any of them.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ def write_message(stream: BinaryIO, header: dict[str, Any], payload: bytes = b""
 
 
 def read_message(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
-    """Reads one message, or None where the other end closed the stream, in the middle of a message included."""
+    """Reads one message; None where the other end closed the stream, even in the middle of one."""
     lengths = stream.read(_LENGTHS.size)
     if len(lengths) < _LENGTHS.size:
         return None
@@ -43,7 +43,7 @@ def read_message(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
 
 
 class Channel:
-    """The child's end: messages over what were stdin and stdout, which user code can then no longer disturb."""
+    """The child's end: messages over what were stdin and stdout, out of reach of user code."""
 
     def __init__(self) -> None:
         self._incoming: BinaryIO = os.fdopen(os.dup(0), "rb")
@@ -56,7 +56,7 @@ class Channel:
         write_message(self._outgoing, header, payload)
 
     def receive(self) -> bytes:
-        """Waits for the parent's message and returns its payload; ends this process where the parent is gone."""
+        """Waits for the parent's message and returns its payload; ends this process without a parent."""
         message = read_message(self._incoming)
         if message is None:
             os._exit(1)
@@ -105,7 +105,9 @@ def _main() -> None:
         channel.send({"kind": "result", "result": result})
     except BaseException as error:  # noqa: BLE001  whatever ends the child is the parent's to judge
         kinds = [kind.__name__ for kind in type(error).__mro__]
-        channel.send({"kind": "error", "types": kinds, "text": str(error), "traceback": traceback.format_exc()})
+        channel.send(
+            {"kind": "error", "types": kinds, "text": str(error), "traceback": traceback.format_exc()}
+        )
     # Not sys.exit: tearing TensorFlow down takes a while and can hang, and everything has been said.
     os._exit(0)
 

@@ -1,4 +1,4 @@
-"""A child process as its parent sees it: started with the parent's path, heard to its end, and never left behind."""
+"""A child process as its parent sees it: started with its path, heard to its end, never left behind."""
 
 import contextlib
 import json
@@ -52,9 +52,9 @@ class Outcome:
 class ChildProcess:
     """Runs ``entry(channel, **arguments)`` in a process of its own.
 
-    The child has the parent's ``sys.path`` and working directory, dies with the parent, and prints nowhere: what it
-    prints is kept for the message of a failure. It is killed after ``timeout_s`` seconds. While ``entry`` is being
-    imported the modules named in ``without`` are as if they were not installed.
+    The child has the parent's ``sys.path`` and working directory, dies with the parent, and prints nowhere:
+    what it prints is kept for the message of a failure. It is killed after ``timeout_s`` seconds. While
+    ``entry`` is being imported the modules named in ``without`` are as if they were not installed.
 
     To be started and heard by one thread that lives longer: on Linux a child dies with its parent's thread.
     """
@@ -74,7 +74,8 @@ class ChildProcess:
             "arguments": arguments,
             "without": without,
         }
-        # An anonymous file and no pipe: nobody has to read it while the child runs, and nothing is left on disk.
+        # An anonymous file and no pipe: nobody has to read it while the child runs, and nothing is left on
+        # disk.
         self._output = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             # -P: the folder of child_main.py must not come first on the path.
@@ -96,12 +97,17 @@ class ChildProcess:
         self._timed_out = True
         self.kill()
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def kill(self) -> None:
         """Ends the child at once; `outcome` still has to be asked for, and then does not wait."""
         self._process.kill()
 
     def send(self, payload: bytes) -> None:
-        """Sends the message that a child waits for, without waiting until it is read: the child imports for seconds."""
+        """Sends the message that a child waits for, and does not wait until that has been read."""
         threading.Thread(target=self._write, args=(payload,), daemon=True).start()
 
     def _write(self, payload: bytes) -> None:
@@ -109,7 +115,7 @@ class ChildProcess:
             child_main.write_message(cast(BinaryIO, self._process.stdin), {}, payload)
 
     def receive(self, kind: str) -> bytes | None:
-        """Waits for a message of this kind and returns its payload, or None where the child ended without one."""
+        """Waits for a message of this kind and returns its payload; None where the child ended before."""
         while self._last is None:
             message = child_main.read_message(cast(BinaryIO, self._process.stdout))
             if message is None:
@@ -124,7 +130,7 @@ class ChildProcess:
         return None
 
     def outcome(self) -> Outcome:
-        """Waits for the child's end and says how it ended; to be called once, by the thread that started it."""
+        """Waits for the child's end and says how it ended; once, by the thread that started it."""
         self.receive("result")
         self._process.wait()
         self._timer.cancel()

@@ -1,8 +1,8 @@
 """`check_memory`: does each replica stay within its limit, and below what a single device needs?
 
-On CPU two child processes run side by side, both under the BFC allocator that guards a GPU: one replica's share under
-the limit, and the single-device reference with the whole global batch and no cap. On a GPU TensorFlow enforces the
-limit in this process, and it is measured here.
+On CPU two child processes run side by side, both under the BFC allocator that guards a GPU: one replica's
+share under the limit, and the single-device reference with the whole global batch and no cap. On a GPU
+TensorFlow enforces the limit in this process, and it is measured here.
 """
 
 import threading
@@ -21,24 +21,27 @@ _CHILD_TIMEOUT_S = 900.0
 def check_memory(build: Target, data: Target, *, devices: Devices) -> Report:
     """Measures a program's memory on each replica and on a single device, and judges it.
 
-    The report holds ``memory_bounds/limit`` (each replica's peak is within the limit), ``memory_bounds/reference``
-    (nor above the single-device peak at the same global batch plus the measured spread) and ``memory_bounds/growth``
-    (no growth over further steps), and in ``memory`` the figures, all in MiB. A limit that is too small is a failed
-    check, whose detail and ``memory["advised_limit_mib"]`` name one under which the program was run.
+    The report holds ``memory_bounds/limit`` (each replica's peak is within the limit),
+    ``memory_bounds/reference`` (nor above the single-device peak at the same global batch plus the measured
+    spread) and ``memory_bounds/growth`` (no growth over further steps), and in ``memory`` the figures, all in
+    MiB. A limit that is too small is a failed check, whose detail and ``memory["advised_limit_mib"]`` name
+    one under which the program was run.
 
     Args:
-      build: importable target of a function without further arguments that returns a compiled `keras.Model` or a
-        `Program`; the program's ``evaluate_step`` is held to the limit too. A target is ``"package.module:name"``
-        or ``("package.module:name", {keyword: JSON value})``.
-      data: importable target of a list or a `tf.data.Dataset` of global batches, of a function without required
-        parameters that returns one, or of a function of a `tf.distribute.InputContext`. The first batch is used.
-      devices: what `split_device` returned. ``cpu``: the targets run in processes of their own, with this process's
-        ``sys.path`` and working directory. ``gpu``: they run here.
+      build: importable target of a function without further arguments that returns a compiled `keras.Model`
+        or a `Program`; the program's ``evaluate_step`` is held to the limit too. A target is
+        ``"package.module:name"`` or ``("package.module:name", {keyword: JSON value})``.
+      data: importable target of a list or a `tf.data.Dataset` of global batches, of a function without
+        required parameters that returns one, or of a function of a `tf.distribute.InputContext`. The first
+        batch is used.
+      devices: what `split_device` returned. ``cpu``: the targets run in processes of their own, with this
+        process's ``sys.path`` and working directory. ``gpu``: they run here.
 
     Raises:
       ValueError: a target that cannot be found or called.
-      RuntimeError: ``build``, ``data`` or the step failed on a single device, for another reason than memory; the
-        message has the child's traceback. A failure of a replica's share alone is the failed check ``execution/memory``.
+      RuntimeError: ``build``, ``data`` or the step failed on a single device, for another reason than memory;
+        the message has the child's traceback. A failure of a replica's share alone is the failed check
+        ``execution/memory``.
     """
     return start_memory_check(build, data, devices=devices).result()
 
@@ -83,7 +86,8 @@ class _CheckInChildren(MemoryCheck):
         self._runs = Runs(build, data, len(devices.names), _CHILD_TIMEOUT_S)
         self._report: Report | None = None
         self._error: Exception | None = None
-        # The thread starts the children and outlives them: on Linux a child dies with the thread that started it.
+        # The thread starts the children and outlives them: on Linux a child dies with the thread that started
+        # it.
         self._thread = threading.Thread(target=self._run, name="memory check", daemon=True)
         self._thread.start()
 

@@ -1,4 +1,4 @@
-"""What runs in a child process under the BFC allocator: one replica's share, or the reference with the whole batch."""
+"""What runs in a child under the BFC allocator: one replica's share, or the whole batch as the reference."""
 
 import dataclasses
 import gc
@@ -18,13 +18,19 @@ Role = Literal["reference", "replica"]
 
 
 def run(
-    channel: Channel, role: Role, build: Target, data: Target, num_replicas: int, floatx: str, dtype_policy: str
+    channel: Channel,
+    role: Role,
+    build: Target,
+    data: Target,
+    num_replicas: int,
+    floatx: str,
+    dtype_policy: str,
 ) -> dict[str, Any]:
     """Trains the program on CPU under the default strategy and returns its `MemoryTrace` as a dict.
 
     The reference reads the data, and sends the largest shard to the parent, who hands it on to the replica:
-    what a data set buffers lives in the same allocator as the program (on a GPU it would not), and must neither count
-    against the replica's limit nor have to fit under it.
+    what a data set buffers lives in the same allocator as the program (on a GPU it would not), and must
+    neither count against the replica's limit nor have to fit under it.
     """
     keras.config.set_floatx(floatx)
     keras.config.set_dtype_policy(dtype_policy)

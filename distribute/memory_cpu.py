@@ -1,4 +1,4 @@
-"""The check of memory on CPU: two children on the healthy path, and what is run again when one of them fails."""
+"""The check of memory on CPU: two children where all is well, and what is run again where it is not."""
 
 from collections.abc import Sequence
 
@@ -42,8 +42,10 @@ def check_in_children(runs: Runs, devices: Sequence[str], limit_mib: int | None)
             devices=devices,
             replicas=[trace],
             reference=trace_of(reference),
-            no_reference=f"the whole global batch does not run on a single device here: it {reference.message}",
-            out_of_limit=_out_of_limit(runs, shard, trace, message, limit_mib) if message and limit_mib else None,
+            no_reference=f"the whole global batch does not run on one device here: it {reference.message}",
+            out_of_limit=_out_of_limit(runs, shard, trace, message, limit_mib)
+            if message and limit_mib
+            else None,
             how=_how(trace, len(devices)),
         )
     )
@@ -63,8 +65,8 @@ def _out_of_limit(runs: Runs, shard: bytes, trace: MemoryTrace, message: str, li
 
 def _how(trace: MemoryTrace, num_replicas: int) -> str:
     return (
-        f"measured on one replica's share ({trace.batch_size} examples) in a process of its own under the limit; its "
-        f"peak stands for all {num_replicas} replicas, and buffers of an all-reduce are not in it"
+        f"measured on one replica's share ({trace.batch_size} examples) in a process of its own under the "
+        f"limit; its peak stands for all {num_replicas} replicas, and buffers of an all-reduce are not in it"
     )
 
 
@@ -72,6 +74,6 @@ def _error(outcome: Outcome) -> Exception:
     if outcome.phase == FINDING_TARGETS and outcome.error_types[:1] == ("ValueError",):
         return ValueError(outcome.text)
     return RuntimeError(
-        f"check_memory: the program fails on a single device, in a process of its own without a memory limit: "
-        f"{outcome.message}\n\nThat process said:\n{outcome.report}"
+        f"check_memory: the program fails on a single device, in a process of its own without a memory "
+        f"limit: it {outcome.message}\n\nThat process said:\n{outcome.report}"
     )

@@ -1,7 +1,7 @@
 """The check of memory on GPUs: in this process, where TensorFlow counts each logical device by itself.
 
-Written for a machine that its authors did not have: the arithmetic is shared with the CPU's and tested there, what is
-left here is which counters are read when.
+Written for a machine that its authors did not have: the arithmetic is shared with the CPU's and tested there,
+what is left here is which counters are read when.
 """
 
 import gc
@@ -58,7 +58,7 @@ def check_here(build: Callable[[], Any], data: Any, devices: Devices) -> Report:
             replicas=replicas,
             reference=reference,
             no_reference=no_reference,
-            how=f"measured on each of {len(replicas)} devices while all train, buffers of the all-reduce included",
+            how=f"measured on each of {len(replicas)} devices while all train, all-reduce included",
             process=process,
         )
     )

@@ -12,7 +12,8 @@ from distribute.targets import Target
 _ENTRY = "distribute.memory_child:run"
 _OUT_OF_MEMORY = ("ResourceExhaustedError", "MemoryError")
 
-# keras imports scikit-learn, where it is installed, for its wrappers alone: 0.7 to 0.9 s of 3.8 s of a child's start.
+# keras imports scikit-learn, where it is installed, for its wrappers alone: 0.7 to 0.9 s of 3.8 s of a
+# child's start.
 _NOT_NEEDED = ("sklearn",)
 
 
@@ -22,7 +23,7 @@ def trace_of(outcome: Outcome) -> MemoryTrace | None:
 
 
 def may_be_out_of_memory(outcome: Outcome) -> bool:
-    """True when a child ended by the allocator's error, or without a word: a death by signal can be one too."""
+    """True when a child ended by the allocator's error, or by a signal, which can stand for one."""
     return outcome.died or any(name in _OUT_OF_MEMORY for name in outcome.error_types)
 
 

@@ -13,8 +13,9 @@ from distribute.memory_trace import MemoryTrace, sure_growth
 from distribute.program import Program
 from distribute.shards import join
 
-# Steps after the first. The spread needs 10; growth gets three windows of eight, or of four where steps are slow. As long
-# as every window shows growth the run goes on, so that chance has to repeat itself in six windows of sixteen.
+# Steps after the first. The spread needs 10; growth gets three windows of eight, or of four where steps are
+# slow. As long as every window shows growth the run goes on, so that chance has to repeat itself in six
+# windows of sixteen.
 _FURTHER_STEPS = 24
 _FURTHER_STEPS_WHEN_SLOW = 12
 _FURTHER_STEPS_WHEN_GROWING = 96
@@ -25,7 +26,7 @@ _EVALUATIONS = 2
 
 
 class StepRecorder:
-    """The counters of some devices: peak during, and bytes in use after, each step; counted from where they stand now."""
+    """Counters of some devices, peak in each step and use after it, above where they stand now."""
 
     def __init__(self, devices: Sequence[str]) -> None:
         self._devices = devices
@@ -91,8 +92,8 @@ def train(built: Any, shards: Sequence[Any], recorder: StepRecorder) -> None:
     """Trains what ``build`` returned, under the strategy in scope, until the recorder has seen enough.
 
     Args:
-      built: a compiled `keras.Model`, run by its own ``fit``, or a `Program`, traced in a `tf.function`, XLA off in
-        both cases: XLA would need another compiler's memory, and `fit` turns it on by default.
+      built: a compiled `keras.Model`, run by its own ``fit``, or a `Program`, traced in a `tf.function`, XLA
+        off in both cases: XLA would need another compiler's memory, and `fit` turns it on by default.
       shards: each replica's share of the batch, numpy arrays.
       recorder: told of each step.
 
@@ -110,7 +111,8 @@ def train(built: Any, shards: Sequence[Any], recorder: StepRecorder) -> None:
 def _train_program(program: Program, shards: Sequence[Any], recorder: StepRecorder) -> None:
     batch = _per_replica(shards)
 
-    # Only the loss leaves the graph: gradients that a step returns for verification are not kept alive by training.
+    # Only the loss leaves the graph: gradients that a step returns for verification are not kept alive by
+    # training.
     @tf.function(jit_compile=False)
     def step(batch: Any) -> Any:
         return tf.distribute.get_strategy().run(program.train_step, args=(batch,))["loss"]

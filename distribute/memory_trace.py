@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 MIB = 2**20
 
-# Growth is judged on the least bytes in use at the ends of the steps of a window, and there has to be growth from
-# each window to the next. A single step's figure is no evidence: the allocator hands out whole chunks, and in a
-# healthy program (conv net, batch 32) it wanders up and down by up to 200 KiB and comes back to the same floor.
+# Growth is judged on the least bytes in use at the ends of the steps of a window, and there has to be growth
+# from each window to the next. A single step's figure is no evidence: the allocator hands out whole chunks,
+# and in a healthy program (conv net, batch 32) it wanders up and down by up to 200 KiB and comes back to the
+# same floor.
 _WINDOWS = 3
 _WINDOWS_WHEN_LONG = 6
 _LONG = 48  # steps
@@ -19,7 +20,7 @@ _LONG = 48  # steps
 
 @dataclass(frozen=True)
 class MemoryTrace:
-    """The counters of one device over some steps of one program; all figures in bytes, above what was there before.
+    """One device's counters over some steps of a program, in bytes above what was in use before.
 
     Attributes:
       device: such as ``CPU:0``.
@@ -27,7 +28,8 @@ class MemoryTrace:
       peaks: greatest bytes in use during each step; the first one includes the build and the tracing.
       ends: bytes in use after each step.
       state_bytes: parameters, optimizer slots and other variables.
-      num_threads: ops that may run at the same time (inter-op threads); above 1 the peak moves with their order.
+      num_threads: ops that may run at the same time (inter-op threads); above 1 the peak moves with their
+      order.
       evaluation_peak: greatest bytes in use during evaluation, None where the program has none.
     """
 
@@ -58,9 +60,9 @@ class MemoryTrace:
     def spread_mib(self) -> float:
         """By how much the peak of a step moves from step to step, in MiB.
 
-        Greatest minus least over the steps after the first; with more than one inter-op thread at least a quarter
-        of the peak, because the order of ops differs between processes by more than it does between steps (measured:
-        19.8 to 24.9 MiB for the conv net at batch 64).
+        Greatest minus least over the steps after the first; with more than one inter-op thread at least a
+        quarter of the peak, because the order of ops differs between processes by more than it does between
+        steps (measured: 19.8 to 24.9 MiB for the conv net at batch 64).
         """
         further = self.peaks[1:]
         measured = (max(further) - min(further)) / MIB
@@ -95,13 +97,14 @@ def sure_growth(ends: Sequence[int]) -> int:
 def split_sum(replica: MemoryTrace, other: MemoryTrace, num_replicas: int) -> dict[str, float | None]:
     """Splits the sum of the replicas' peaks into model state, activations and fixed scratch, all in MiB.
 
-    Fixed scratch is what would be left at batch size 0, the intercept of the line through two batch sizes, without the
-    model state: kernels' workspaces do not shrink with the batch, which is why the sum over replicas exceeds a
-    single device's peak plus state in healthy programs too.
+    Fixed scratch is what would be left at batch size 0, the intercept of the line through two batch sizes,
+    without the model state: kernels' workspaces do not shrink with the batch, which is why the sum over
+    replicas exceeds a single device's peak plus state in healthy programs too.
 
     Args:
       replica: one replica's share.
-      other: the same program at another batch size; at an equal one, activations and scratch cannot be told apart.
+      other: the same program at another batch size; at an equal one, activations and scratch cannot be told
+      apart.
       num_replicas: how many such replicas there are.
     """
     total, state = replica.training_peak_mib, min(replica.state_mib, replica.training_peak_mib)

@@ -11,7 +11,8 @@ from distribute.report import Check, Report
 LIMIT = "memory_bounds/limit"
 REFERENCE = "memory_bounds/reference"
 GROWTH = "memory_bounds/growth"
-# What a program itself gets wrong when it runs as a replica; `execution` alone is the name of verify's own check.
+# What a program itself gets wrong when it runs as a replica; `execution` alone is the name of verify's own
+# check.
 EXECUTION = "execution/memory"
 
 
@@ -38,7 +39,8 @@ class Measured:
       replicas: one trace per replica; a single one stands for all of them.
       reference: the single device with the whole global batch, None where it could not be measured.
       no_reference: why there is none.
-      out_of_limit: set where a replica did not get through under its limit; ``replicas`` are then without a limit.
+      out_of_limit: set where a replica did not get through under its limit; ``replicas`` are then without a
+      limit.
       how: how a replica was measured, a sentence for the report.
       process: the ledger of the process, as ``report.json`` has it.
     """
@@ -68,16 +70,19 @@ def report_failure(message: str, limit_mib: int | None) -> Report:
     """The report on a program that fails as a replica with any limit and without one."""
     reason = f"the replica did not run, see {EXECUTION}"
     skipped = (Check(name, "skipped", detail=reason) for name in (LIMIT, REFERENCE, GROWTH))
-    failed = Check(EXECUTION, "failed", detail=f"one replica's share, alone in a process without a cap: {message}")
+    failed = Check(
+        EXECUTION, "failed", detail=f"one replica's share, alone in a process without a cap: {message}"
+    )
     return Report(checks=(failed, *skipped), memory={"limit_mib": limit_mib})
 
 
 def report_out_of_memory(message: str, limit_mib: int | None) -> Report:
-    """The report on a GPU that ran out of memory: its limit cannot be changed within a process, so none is advised."""
+    """The report on a GPU out of memory: its limit is fixed in a process, so none can be tried out."""
     limit = f"the limit of {limit_mib} MiB" if limit_mib is not None else "the device's memory"
     detail = f"a replica ran out of {limit}: {message}. Give more, or a smaller global batch."
     skipped = (
-        Check(name, "skipped", detail=f"the replicas ran out of memory, see {LIMIT}") for name in (REFERENCE, GROWTH)
+        Check(name, "skipped", detail=f"the replicas ran out of memory, see {LIMIT}")
+        for name in (REFERENCE, GROWTH)
     )
     checks = (Check(LIMIT, "failed", allowed=limit_mib, detail=detail), *skipped)
     return Report(checks=checks, memory={"limit_mib": limit_mib})
@@ -96,8 +101,9 @@ def _limit(measured: Measured) -> Check:
 def _say_out_of_limit(measured: Measured, out: OutOfLimit) -> str:
     batch_size = measured.replicas[0].batch_size
     begin = (
-        f"--memory_limit={measured.limit_mib} is too small: one replica's share ({batch_size} examples) under it "
-        f"{out.message}; without a limit it runs, and needs {measured.peak_mib:.1f} MiB at its peak. "
+        f"--memory_limit={measured.limit_mib} is too small: one replica's share ({batch_size} examples) "
+        f"{out.message} under it; without a limit it runs, and needs {measured.peak_mib:.1f} MiB at its "
+        f"peak. "
     )
     if out.advice is None:
         return f"{begin}No limit is enough for long: the program grows with every step, see {GROWTH}."
@@ -119,7 +125,9 @@ def _reference(measured: Measured) -> Check:
         f"peak of a replica in training {peak:.1f} MiB at {measured.replicas[0].batch_size} examples; "
         f"of a single device {reference:.1f} MiB at {measured.reference.batch_size}, spread {spread:.1f} MiB"
     )
-    return Check(REFERENCE, "passed" if peak <= reference + spread else "failed", peak, reference + spread, detail)
+    return Check(
+        REFERENCE, "passed" if peak <= reference + spread else "failed", peak, reference + spread, detail
+    )
 
 
 def _growth(measured: Measured) -> Check:

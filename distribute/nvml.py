@@ -34,8 +34,8 @@ def visible_gpu_memory() -> list[GpuMemory]:
 class ProcessMemory:
     """GPU memory of one process over all visible GPUs in MiB, and what the figure is.
 
-    In many containers NVML lists the host's process ids (nvidia-docker#179), and on Windows no figure per process: then
-    it is the used memory of the GPUs, other processes included.
+    In many containers NVML lists the host's process ids (nvidia-docker#179), and on Windows no figure per
+    process: then it is the used memory of the GPUs, other processes included.
     """
 
     mib: int
@@ -55,7 +55,9 @@ def process_memory(pid: int) -> ProcessMemory | None:
         if used and None not in used:
             return ProcessMemory(sum(used) // _MIB, "the process, by NVML")
         total = sum(pynvml.nvmlDeviceGetMemoryInfo(handle).used for handle in handles)
-        return ProcessMemory(total // _MIB, "the GPUs, other processes included: NVML does not list this process")
+        return ProcessMemory(
+            total // _MIB, "the GPUs, other processes included: NVML does not list this process"
+        )
 
 
 def driver_version() -> str | None:

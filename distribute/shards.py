@@ -12,12 +12,13 @@ def first_shards(data: Any, num_replicas: int) -> list[Any]:
     """The first global batch, one nest of numpy arrays per replica that gets examples of it; none is empty.
 
     Args:
-      data: a list or a Dataset of global batches, or a function of an `InputContext` that returns a Dataset of
-        per-replica batches.
+      data: a list or a Dataset of global batches, or a function of an `InputContext` that returns a Dataset
+        of per-replica batches.
       num_replicas: over how many replicas the batch is split.
 
     Raises:
-      ValueError: there is no batch, or the batch holds something other than dense arrays of one leading length.
+      ValueError: there is no batch, or the batch holds something other than dense arrays of one leading
+      length.
     """
     if callable(data):
         context = tf.distribute.InputContext(
@@ -44,7 +45,9 @@ def num_examples(batch: Any) -> int:
     """
     lengths = {array.shape[:1] for array in tf.nest.flatten(batch)}
     if len(lengths) != 1 or lengths == {()}:
-        raise ValueError(f"the arrays of a batch must have one leading axis of one length; got {sorted(lengths)}")
+        raise ValueError(
+            f"the arrays of a batch must have one leading axis of one length; got {sorted(lengths)}"
+        )
     return lengths.pop()[0]
 
 

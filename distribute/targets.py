@@ -1,7 +1,7 @@
 """Importable targets: how a program and its data are named to another process, and found again there.
 
-A target is ``"package.module:name"``, or ``("package.module:name", {keyword: JSON value})`` for a function that takes
-arguments. Code cannot be sent to another process, a name can.
+A target is ``"package.module:name"``, or ``("package.module:name", {keyword: JSON value})`` for a function
+that takes arguments. Code cannot be sent to another process, a name can.
 """
 
 import functools
@@ -58,7 +58,9 @@ def resolve_build(target: Target) -> Callable[[], Any]:
         raise ValueError(f"build target {name!r} is a {type(build).__name__}, not a function")
     missing = _required_parameters(build, keywords)
     if missing:
-        raise ValueError(f"build target {name!r} is called without arguments; still missing: {', '.join(missing)}")
+        raise ValueError(
+            f"build target {name!r} is called without arguments; still missing: {', '.join(missing)}"
+        )
     return functools.partial(build, **keywords)
 
 
@@ -74,11 +76,15 @@ def resolve_data(target: Target) -> Any:
     data = _import(name)
     if not callable(data):
         if keywords:
-            raise ValueError(f"data target {name!r} is a {type(data).__name__} and takes no keywords: {keywords}")
+            raise ValueError(
+                f"data target {name!r} is a {type(data).__name__} and takes no keywords: {keywords}"
+            )
         return data
     missing = _required_parameters(data, keywords)
     if len(missing) > 1:
-        raise ValueError(f"data target {name!r} may need one argument, an InputContext; needs {', '.join(missing)}")
+        raise ValueError(
+            f"data target {name!r} may need one argument, an InputContext; needs {', '.join(missing)}"
+        )
     if not missing:
         return data(**keywords)
     return lambda context: data(**{missing[0]: context}, **keywords)

@@ -1,4 +1,4 @@
-"""Programs and data that the tests of memory name as targets: healthy ones, and one for each planted fault."""
+"""Programs and data that the tests of memory name as targets: healthy ones, and the planted faults."""
 
 import keras
 import numpy as np
