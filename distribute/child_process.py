@@ -28,7 +28,8 @@ class Outcome:
       error_types: names of the classes of the exception that ended it, the most derived first.
       text: what that exception says.
       message: for a child that failed, one line on what happened.
-      report: the same with the child's traceback, or with the end of its output.
+      report: the child's traceback, or the end of its output.
+      timed_out: it was killed because its time was over.
     """
 
     result: Any = None
@@ -37,6 +38,7 @@ class Outcome:
     text: str = ""
     message: str = ""
     report: str = ""
+    timed_out: bool = False
 
     @property
     def ok(self) -> bool:
@@ -157,7 +159,9 @@ class ChildProcess:
         else:
             how = f"left with exit code {code}"
         message = f"{how} in {self._phase}"
-        return Outcome(phase=self._phase, message=message, report=self._end_of_output())
+        return Outcome(
+            phase=self._phase, message=message, report=self._end_of_output(), timed_out=self._timed_out
+        )
 
     def _end_of_output(self) -> str:
         self._output.seek(0)

@@ -43,27 +43,25 @@ def search_limit(start: Start, *, need_mib: float, failed_mib: int, budget_s: fl
     failed: list[int] = []
     limit = max(round_up_mib(need_mib * _HEADROOM), failed_mib + 1)
     while True:
-        passed = _all_pass(start, limit, begin + budget_s)
+        passes = _passes(start, limit, begin + budget_s)
         seconds = time.monotonic() - begin
-        if passed:
-            return Advice(limit, _RUNS, failed, seconds)
+        if passes:
+            return Advice(limit, passes, failed, seconds)
         if seconds >= budget_s:
             return Advice(None, 0, failed, seconds)
         failed.append(limit)
         limit = round_up_mib(limit * _NEXT)
 
 
-def _all_pass(start: Start, limit_mib: int, deadline: float) -> bool:
-    for _ in range(_RUNS // _AT_ONCE):
-        left = deadline - time.monotonic()
-        if left <= 0:
-            return False
+def _passes(start: Start, limit_mib: int, deadline: float) -> int:
+    """How often the program ran to its end; 0 where it failed once, fewer than `_RUNS` where time ran out."""
+    passes = 0
+    while passes < _RUNS and (left := deadline - time.monotonic()) > 0:
         children = [start(limit_mib, left) for _ in range(_AT_ONCE)]
-        passed = True
-        for child in children:
-            if not passed:
-                child.kill()
-            passed = child.outcome().ok and passed
-        if not passed:
-            return False
-    return True
+        outcomes = [child.outcome() for child in children]
+        if any(not outcome.ok and not outcome.timed_out for outcome in outcomes):
+            return 0
+        if not all(outcome.ok for outcome in outcomes):
+            break
+        passes += _AT_ONCE
+    return passes

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from distribute.memory_trace import MemoryTrace, sure_growth
@@ -156,9 +155,8 @@ def evaluate(built: Any, shards: Sequence[Any], recorder: StepRecorder) -> list[
 def state_bytes(built: Any) -> int:
     """Bytes of all variables of a program: the model's, the optimizer's and the further ones, each once."""
     unique = {id(variable): variable for variable in _variables(built)}
-    return sum(
-        int(np.prod(variable.shape)) * tf.as_dtype(variable.dtype).size for variable in unique.values()
-    )
+    # Of the values, not of the declared shapes: a variable may be declared with an unknown one.
+    return sum(int(tf.size(variable)) * tf.as_dtype(variable.dtype).size for variable in unique.values())
 
 
 def _variables(built: Any) -> Iterator[Any]:

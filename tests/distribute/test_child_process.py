@@ -104,7 +104,7 @@ class TestChildProcess:
 
 
 def _alive(pid):
-    # A container without an init process keeps the dead as zombies: nobody is left to ask for their exit status.
+    # A container without an init process keeps the dead as zombies: nobody asks for their exit status.
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
