@@ -88,6 +88,7 @@ class ChildProcess:
             env={**environment, "PYTHONPATH": _python_path()},
         )
         self._phase = "start"
+        self._outcome: Outcome | None = None
         self._last: dict[str, Any] | None = None
         self._timeout_s = timeout_s
         self._timed_out = False
@@ -132,17 +133,17 @@ class ChildProcess:
         return None
 
     def outcome(self) -> Outcome:
-        """Waits for the child's end and says how it ended; once, by the thread that started it."""
-        self.receive("result")
-        self._process.wait()
-        self._timer.cancel()
-        try:
-            return self._judge()
-        finally:
+        """Waits for the child's end and says how it ended; to be asked by the thread that started it."""
+        if self._outcome is None:
+            self.receive("result")
+            self._process.wait()
+            self._timer.cancel()
+            self._outcome = self._judge()
             self._output.close()
             for pipe in (self._process.stdin, self._process.stdout):
                 with contextlib.suppress(BrokenPipeError):
                     cast(BinaryIO, pipe).close()
+        return self._outcome
 
     def _judge(self) -> Outcome:
         if self._last is not None and self._last["kind"] == "error":

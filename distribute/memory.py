@@ -108,7 +108,7 @@ class _CheckInChildren(MemoryCheck):
         except Exception as error:  # noqa: BLE001  raised in the thread that asks for the result
             self._error = None if self._runs.closed else error
         finally:
-            self._runs.close()
+            self._runs.reap()
 
 
 class _CheckHere(MemoryCheck):
@@ -116,5 +116,5 @@ class _CheckHere(MemoryCheck):
         self._build, self._data, self._devices = build, data, devices
 
     def result(self) -> Report:
-        build, data = resolve_build(self._build), resolve_data(self._data)
-        return check_here(build, data, self._devices)
+        build, load = resolve_build(self._build), resolve_data(self._data)
+        return check_here(build, load(), self._devices)

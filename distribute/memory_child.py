@@ -52,13 +52,13 @@ def run(
 
 def _read_batch(channel: Channel, target: Target, num_replicas: int) -> Any:
     channel.send({"kind": "phase", "phase": FINDING_TARGETS})
-    data = resolve_data(_pair(target))
+    load = resolve_data(_pair(target))
     channel.send({"kind": "phase", "phase": "data"})
-    shards = first_shards(data, num_replicas)
+    shards = first_shards(load(), num_replicas)
     # Pickled for a process that this one's parent started, through a pipe that nobody else can write to.
     channel.send({"kind": "shard"}, pickle.dumps(max(shards, key=num_examples)))
     batch = join(shards)
-    del data, shards
+    del shards
     gc.collect()  # a data set's buffers go before anything is measured
     return batch
 

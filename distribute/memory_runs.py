@@ -69,6 +69,12 @@ class Runs:
         for child in self._open:
             child.kill()
 
+    def reap(self) -> None:
+        """Closes, and leaves no zombie behind; for the thread that started the children."""
+        self.close()
+        for child in self._open:
+            child.outcome()
+
 
 def child_environment(environment: Mapping[str, str], limit_mib: int | None) -> dict[str, str]:
     """The environment of a child on CPU under the BFC allocator, with a cap in MiB or without one."""

@@ -46,6 +46,10 @@ class MemoryTrace:
         """Peak over build and training, in MiB."""
         return max(self.peaks) / MIB
 
+    def peak_over_mib(self, num_steps: int) -> float:
+        """Peak over the build and so many steps, in MiB."""
+        return max(self.peaks[:num_steps]) / MIB
+
     @property
     def peak_mib(self) -> float:
         """Peak over everything that was run, evaluation included, in MiB."""

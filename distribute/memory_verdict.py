@@ -119,8 +119,11 @@ def _say_out_of_limit(measured: Measured, out: OutOfLimit) -> str:
 def _reference(measured: Measured) -> Check:
     if measured.reference is None:
         return Check(REFERENCE, "skipped", detail=measured.no_reference)
-    peak = max(trace.training_peak_mib for trace in measured.replicas)
-    reference, spread = measured.reference.training_peak_mib, measured.reference.spread_mib
+    # Over equally many steps: a program that grows was run for longer, and its growth is another check's
+    # matter.
+    steps = min(len(trace.peaks) for trace in (*measured.replicas, measured.reference))
+    peak = max(trace.peak_over_mib(steps) for trace in measured.replicas)
+    reference, spread = measured.reference.peak_over_mib(steps), measured.reference.spread_mib
     detail = (
         f"peak of a replica in training {peak:.1f} MiB at {measured.replicas[0].batch_size} examples; "
         f"of a single device {reference:.1f} MiB at {measured.reference.batch_size}, spread {spread:.1f} MiB"

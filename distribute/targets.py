@@ -64,10 +64,12 @@ def resolve_build(target: Target) -> Callable[[], Any]:
     return functools.partial(build, **keywords)
 
 
-def resolve_data(target: Target) -> Any:
-    """Imports a ``data`` target: a list or a Dataset of global batches, or a function of an `InputContext`.
+def resolve_data(target: Target) -> Callable[[], Any]:
+    """Imports a ``data`` target and returns a function that gives the data.
 
-    A function without required parameters is called once, here, and its result is returned.
+    The data is a list or a Dataset of global batches, or a function of an `InputContext`. A target that is a
+    function without required parameters gives what it returns, one with a required parameter is itself that
+    function.
 
     Raises:
       ValueError: nothing of that name, or a function with more than one required parameter.
@@ -77,17 +79,17 @@ def resolve_data(target: Target) -> Any:
     if not callable(data):
         if keywords:
             raise ValueError(
-                f"data target {name!r} is a {type(data).__name__} and takes no keywords: {keywords}"
+                f"data target {name!r} is a {type(data).__name__}; it takes no keywords: {keywords}"
             )
-        return data
+        return lambda: data
     missing = _required_parameters(data, keywords)
     if len(missing) > 1:
         raise ValueError(
             f"data target {name!r} may need one argument, an InputContext; needs {', '.join(missing)}"
         )
     if not missing:
-        return data(**keywords)
-    return lambda context: data(**{missing[0]: context}, **keywords)
+        return functools.partial(data, **keywords)
+    return lambda: lambda context: data(**{missing[0]: context}, **keywords)
 
 
 def _import(name: str) -> Any:

@@ -58,10 +58,10 @@ class TestResolve:
             resolve_build(target)
 
     def test_data_is_used_called_or_given_a_context(self):
-        assert resolve_data(f"{HERE}:some_batches") is some_batches
-        assert resolve_data(f"{HERE}:batches") == [[0, 0]]
-        assert resolve_data((f"{HERE}:of_context", {"size": 3}))("context") == ("context", 3)
-        assert resolve_data((f"{HERE}:context_after_keyword", {"size": 3}))("context") == ("context", 3)
+        assert resolve_data(f"{HERE}:some_batches")() is some_batches
+        assert resolve_data(f"{HERE}:batches")() == [[0, 0]]
+        assert resolve_data((f"{HERE}:of_context", {"size": 3}))()("context") == ("context", 3)
+        assert resolve_data((f"{HERE}:context_after_keyword", {"size": 3}))()("context") == ("context", 3)
 
     def test_says_what_is_wrong_with_data(self):
         with pytest.raises(ValueError, match="needs first, second"):
