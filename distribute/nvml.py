@@ -30,6 +30,36 @@ def visible_gpu_memory() -> list[GpuMemory]:
         return [_memory(handle) for handle in _visible_handles(os.environ.get("CUDA_VISIBLE_DEVICES"))]
 
 
+@dataclass(frozen=True)
+class ProcessMemory:
+    """GPU memory of one process over all visible GPUs in MiB, and what the figure is.
+
+    In many containers NVML lists the host's process ids (nvidia-docker#179), and on Windows no figure per
+    process: then it is the used memory of the GPUs, other processes included.
+    """
+
+    mib: int
+    source: str
+
+
+def process_memory(pid: int) -> ProcessMemory | None:
+    """What ``nvidia-smi`` shows for a process; None without a driver or a visible GPU."""
+    with _session() as available:
+        handles = _visible_handles(os.environ.get("CUDA_VISIBLE_DEVICES")) if available else []
+        if not handles:
+            return None
+        processes = [
+            process for handle in handles for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+        ]
+        used = [process.usedGpuMemory for process in processes if process.pid == pid]
+        if used and None not in used:
+            return ProcessMemory(sum(used) // _MIB, "the process, by NVML")
+        total = sum(pynvml.nvmlDeviceGetMemoryInfo(handle).used for handle in handles)
+        return ProcessMemory(
+            total // _MIB, "the GPUs, other processes included: NVML does not list this process"
+        )
+
+
 def driver_version() -> str | None:
     """Version of the NVIDIA driver, None without one."""
     with _session() as available:

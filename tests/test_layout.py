@@ -1,6 +1,7 @@
 """Who may import whom: train -> configs -> {models, distribute}, and distribute and models import nothing of ours."""
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -40,4 +41,5 @@ class TestLayout:
     def test_no_script_edits_the_path(self):
         for folder in ALLOWED:
             for path in (REPOSITORY / folder).rglob("*.py"):
-                assert "sys.path" not in path.read_text(), path
+                edits = re.findall(r"sys\.path(?:\[.*\])?(?: \+?= |\.(?!index|count|copy)\w+\()", path.read_text())
+                assert not edits, (path, edits)
