@@ -8,16 +8,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from distribute.memory_trace import MemoryTrace, sure_growth
+from distribute.memory_trace import MemoryTrace, may_grow
 from distribute.program import Program
 from distribute.shards import join
 
 # Steps after the first. The spread needs 10; growth gets three windows of eight, or of four where steps are
-# slow. As long as every window shows growth the run goes on, so that chance has to repeat itself in six
-# windows of sixteen.
-_FURTHER_STEPS = 24
+# slow. Where the last window lies above the first, chance has to repeat itself in six windows of sixteen to
+# be called growth.
 _FURTHER_STEPS_WHEN_SLOW = 12
-_FURTHER_STEPS_WHEN_GROWING = 96
+_FURTHER_STEPS = 24
+_FURTHER_STEPS_IN_DOUBT = (48, 96)
 _SLOW_S = 2.0
 _TOO_LONG_S = 120.0
 
@@ -62,11 +62,12 @@ class StepRecorder:
         elapsed = time.monotonic() - self._first_step_done
         if further < _FURTHER_STEPS_WHEN_SLOW:
             return False
-        if further >= _FURTHER_STEPS_WHEN_GROWING or elapsed > _TOO_LONG_S:
+        if further >= _FURTHER_STEPS_IN_DOUBT[-1] or elapsed > _TOO_LONG_S:
             return True
-        if further < _FURTHER_STEPS and elapsed < _SLOW_S:
-            return False
-        return not any(sure_growth(ends[1:]) for ends in self._ends)
+        is_checkpoint = further in (_FURTHER_STEPS, *_FURTHER_STEPS_IN_DOUBT)
+        if is_checkpoint or (further < _FURTHER_STEPS and elapsed > _SLOW_S):
+            return not any(may_grow(ends[1:]) for ends in self._ends)
+        return False
 
     def traces(
         self, batch_sizes: Sequence[int], state_bytes: int, evaluation_peaks: Sequence[int] | None

@@ -2,7 +2,7 @@ import pytest
 
 from distribute.child_process import ChildProcess
 from distribute.memory_advice import Advice, search_limit
-from distribute.memory_trace import MIB, MemoryTrace, split_sum, sure_growth
+from distribute.memory_trace import MIB, MemoryTrace, may_grow, split_sum, sure_growth
 from distribute.memory_verdict import Measured, OutOfLimit, report_on, report_out_of_memory
 
 
@@ -33,6 +33,11 @@ class TestGrowth:
     def test_too_few_steps_say_nothing(self):
         assert sure_growth([1, 2]) == 0
         assert sure_growth([]) == 0
+
+    def test_any_rise_that_does_not_come_back_asks_for_more_steps(self):
+        assert may_grow([100] * 16 + [101] * 8)
+        assert not may_grow([100] * 8 + [101] * 8 + [100] * 8)
+        assert not may_grow([100] * 24)
 
     def test_is_told_per_step(self):
         assert trace(ends=[MIB * step for step in range(25)]).growth_per_step_mib == pytest.approx(1.0)
