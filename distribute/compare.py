@@ -70,7 +70,6 @@ def compared(
     *,
     slack: Mapping[str, float] | None = None,
     common_ratio: bool = True,
-    share_floor: bool = True,
 ) -> Comparison:
     """Compares the worst replica of each variable with the reference.
 
@@ -80,7 +79,6 @@ def compared(
       row: the tolerances.
       slack: by variable, an absolute L2 distance that rounding explains.
       common_ratio: whether one ratio within 1e-7 of 1 is taken out first.
-      share_floor: whether differences below `row.floor` of the norm of all variables count as rounding.
     """
     wide = {key: value.astype(_wide(value)) for key, value in reference.items()}
     total = float(np.sqrt(sum(_squared(value) for value in wide.values())))
@@ -89,10 +87,9 @@ def compared(
     found = []
     for key, expected in wide.items():
         copies = candidate.get(key) or [np.zeros_like(expected)]
-        least = row.floor * total if share_floor else 0.0
         excused = (slack or {}).get(key, 0.0)
         each = [
-            _difference(key, replica, copy.astype(expected.dtype), expected, taken_out, least, total, excused)
+            _difference(key, replica, copy.astype(expected.dtype), expected, taken_out, row, total, excused)
             for replica, copy in enumerate(copies)
         ]
         found.append(max(each, key=lambda one: _order(one.residual)))
@@ -120,7 +117,7 @@ def _difference(
     actual: np.ndarray,
     expected: np.ndarray,
     ratio: float,
-    least: float,
+    row: Tolerance,
     total: float,
     excused: float,
 ) -> Difference:
@@ -135,7 +132,7 @@ def _difference(
         key=key,
         replica=replica,
         relative_l2=_share(np.sqrt(_squared(actual - expected)), norm),
-        residual=_residual(remaining, norm, least, total),
+        residual=_residual(float(remaining), float(norm), row, total),
         max_abs=float(gap[where]) if gap.size else 0.0,
         index=tuple(int(i) for i in where),
         actual=float(actual[where].real) if gap.size else 0.0,
@@ -146,10 +143,10 @@ def _difference(
     )
 
 
-def _residual(remaining: float, norm: float, least: float, total: float) -> float:
-    if remaining <= least:
-        # Zero up to rounding: shown as a share of all variables, where it is small by construction.
-        return _share(remaining, max(total, norm)) if total else 0.0
+def _residual(remaining: float, norm: float, row: Tolerance, total: float) -> float:
+    if remaining > row.relative * norm and remaining <= row.floor * total:
+        # Zero up to rounding next to the other variables: shown as the share of all of them.
+        return _share(remaining, total)
     return _share(remaining, norm)
 
 

@@ -12,7 +12,7 @@ from keras.src.backend.common import global_state as keras_global_state
 from tensorflow.python.eager import context as tf_context
 from tensorflow.python.ops import stateful_random_ops
 
-_BUILD_SEED = 20_26
+BUILD_SEED = 20_26
 
 
 @contextlib.contextmanager
@@ -46,7 +46,7 @@ def preserved() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def alike(seed: int = _BUILD_SEED) -> Iterator[None]:
+def alike(seed: int = BUILD_SEED) -> Iterator[None]:
     """Inside, Keras' automatic names, its global seed generator and all seeds start the same way each time."""
     kept = _keras_attributes()
     policy = {"dtype_policy": kept["dtype_policy"]} if "dtype_policy" in kept else {}

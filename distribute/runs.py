@@ -96,6 +96,7 @@ class Run:
         dtype: str,
         shards: Shards,
         around: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext,
+        seed: int = global_state.BUILD_SEED,
     ) -> None:
         """Builds in the scope of `strategy`.
 
@@ -105,8 +106,9 @@ class Run:
           dtype: what Keras computes in.
           shards: the first batch, for models that make their variables with it.
           around: entered whenever the program is built or traced, such as `replay.presented`.
+          seed: of everything that draws while the program is built or traced.
         """
-        self.strategy, self.dtype, self.around = strategy, dtype, around
+        self.strategy, self.dtype, self.around, self.seed = strategy, dtype, around, seed
         self.recorder = Recorder()
         self._traces: dict[Any, Any] = {}
         self.slots: list[Slot] = []
@@ -116,7 +118,7 @@ class Run:
 
     @contextlib.contextmanager
     def _setting(self) -> Iterator[None]:
-        with global_state.alike(), global_state.precision(self.dtype), self.around():
+        with global_state.alike(self.seed), global_state.precision(self.dtype), self.around():
             yield
 
     def match(self, reference: "Run | None") -> None:
@@ -146,6 +148,15 @@ class Run:
                 self._traces[key] = (function.get_concrete_function(spec), self.recorder)
         graph, self.recorder = self._traces[key]
         return graph
+
+    def run_drawing(self, shards: Shards) -> Recorder:
+        """One step with its randomness left in; the recorder holds what was drawn."""
+        inputs = [tensors(shard) for shard in shards]
+        self.recorder = Recorder()
+        with self._setting(), observe.observing(self.recorder), randomness.drawn(self.recorder):
+            function = tf.function(self._all_replicas, jit_compile=False)
+            function(inputs)
+        return self.recorder
 
     def _all_replicas(self, shards: Shards) -> None:
         recorder = self.recorder
