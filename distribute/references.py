@@ -21,13 +21,15 @@ _MAX_PASSES = 40
 class ReplayRun(Run):
     """The same shards one after the other on one device, their reductions combined as communication should."""
 
+    dynamic = False  # whether shards of every size share one trace
+
     def __init__(self, build: Callable[[], Any], dtype: str, shards: Shards) -> None:
         self.stage = Stage(len(shards))
         super().__init__(build, tf.distribute.get_strategy(), dtype, shards, around=partial(presented, self.stage))
 
     def trace_shard(self, shard: Any) -> Any:
         """The step of one replica as a graph of (shard, replica)."""
-        spec = tf.nest.map_structure(partial(spec_of, dynamic=False), tensors(shard))
+        spec = tf.nest.map_structure(partial(spec_of, dynamic=self.dynamic), tensors(shard))
         key = str(spec)
         if key not in self._traces:
             self.recorder = Recorder()
@@ -86,13 +88,13 @@ def _aggregated(variable: Any, copies: Sequence[np.ndarray]) -> np.ndarray:
     return copies[0]
 
 
-def each_shard_alone(run: Run, shards: Shards, initial: Values) -> list[Evidence]:
+def each_shard_alone(run: Run, shards: Shards, initial: Values, dynamic: bool) -> list[Evidence]:
     """The single-device step on every shard as if it were a whole batch; shards without examples are left out."""
     found = []
     for shard in shards:
         if len(tf.nest.flatten(shard)[0]):
             run.write(initial)
-            found.append(run.step([shard]))
+            found.append(run.step([shard], dynamic))
     return found
 
 

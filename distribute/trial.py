@@ -50,16 +50,35 @@ class Trial:
           Exception: whatever `build` or the single-device step raises, with a note added.
         """
         self.build, self.strategy, self.dtype, self.first = build, strategy, dtype, batches[0]
+        self.batches = batches
         self.shards = {batch.suffix: runs.cast(batch.shards, dtype) for batch in batches}
         self.wholes = {batch.suffix: runs.cast([batch.whole], dtype) for batch in batches}
+        self.seed = seed
         with blamed(f"in the single-device reference run ({dtype})"):
-            whole = self.wholes[self.first.suffix]
-            self.reference = Run(build, tf.distribute.get_strategy(), dtype, whole, seed=seed)
-            self.reference.trace(whole, self.first.dynamic)
+            self.dynamic, self.reference = self._traced_reference()
             self.reference.match(None)
         self.initial: Values = initial or variables.rounded(self.reference.read())
 
         self.batches = batches
+
+    def _traced_reference(self) -> tuple[bool, Run]:
+        """The reference, and whether its step is traced without a batch size.
+
+        Batches of several sizes share one trace where the step allows it, since tracing is most of the cost.
+        """
+        whole = self.wholes[self.first.suffix]
+        several = len({str(sizes) for sizes in (batch.sizes for batch in self.batches)}) > 1
+        if several and not self.first.dynamic:
+            try:
+                return True, self._built_and_traced(whole, True)
+            except Exception:  # noqa: BLE001 - a step may need its static shape; then each size has its trace
+                pass
+        return self.first.dynamic, self._built_and_traced(whole, self.first.dynamic)
+
+    def _built_and_traced(self, whole: Any, dynamic: bool) -> Run:
+        run = Run(self.build, tf.distribute.get_strategy(), self.dtype, whole, seed=self.seed)
+        run.trace(whole, dynamic)
+        return run
 
     @property
     def num_replicas(self) -> int:
@@ -85,7 +104,7 @@ class Trial:
         """The same program on the replicas, ready to run."""
         shards = self.shards[self.first.suffix]
         run = Run(self.build, self.strategy, self.dtype, shards)
-        run.trace(shards, self.first.dynamic)
+        run.trace(shards, self.dynamic)
         run.match(self.reference)
         return run
 
@@ -94,6 +113,7 @@ class Trial:
         """The same program on one device that presents itself as each replica in turn."""
         shards = self.shards[self.first.suffix]
         run = ReplayRun(self.build, self.dtype, shards)
+        run.dynamic = self.dynamic
         run.trace_shard(shards[0])
         run.match(self.reference)
         return run
@@ -114,7 +134,7 @@ class Trial:
         try:
             run.write(self.initial)
             for step in range(steps):
-                pair.candidate.append(run.step(self.shards[batch.suffix], batch.dynamic))
+                pair.candidate.append(run.step(self.shards[batch.suffix], self.dynamic))
                 if step == 0:
                     pair.saved = variables.saved_and_loaded(run.slots)
         except Exception as error:  # noqa: BLE001 - as above
@@ -125,7 +145,7 @@ class Trial:
         """The single-device run from the initial values."""
         self.reference.write(self.initial)
         with blamed(f"in the single-device reference run ({self.dtype}{', batch ' + batch.suffix[1:] if batch.suffix else ''})"):
-            return [self.reference.step(self.wholes[batch.suffix], batch.dynamic) for _ in range(steps)]
+            return [self.reference.step(self.wholes[batch.suffix], self.dynamic) for _ in range(steps)]
 
     def replay(self, batch: Batch) -> list[Evidence] | None:
         """What each replica would do if communication were right; None where reductions did not settle."""
@@ -133,7 +153,7 @@ class Trial:
 
     def shards_alone(self, batch: Batch) -> list[Evidence]:
         """The single-device step on each shard by itself."""
-        return references.each_shard_alone(self.reference, self.shards[batch.suffix], self.initial)
+        return references.each_shard_alone(self.reference, self.shards[batch.suffix], self.initial, self.dynamic)
 
     def optimizer_replay(self, steps: Sequence[Any]) -> dict[str, list[Any]] | None:
         """What the reference's optimizer makes of these gradients, from the initial values."""
