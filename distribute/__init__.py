@@ -1,7 +1,11 @@
-"""Split devices, build a strategy on them, and describe what runs there. Imports nothing of the other folders."""
+"""Split devices, and prove that N replicas compute what one device computes, within their memory limits.
+
+Imports nothing of the other folders: it can be taken alone into another project.
+"""
 
 from distribute.device_plan import DeviceError
 from distribute.devices import Devices, split_device
+from distribute.equivalence import verify
 from distribute.memory import MemoryCheck, check_memory, start_memory_check
 from distribute.program import Program
 from distribute.report import Check, EquivalenceError, Report
@@ -19,4 +23,5 @@ __all__ = [
     "make_strategy",
     "split_device",
     "start_memory_check",
+    "verify",
 ]

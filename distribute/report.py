@@ -124,6 +124,12 @@ class Report:
             devices=self.devices or other.devices,
         )
 
+    def __str__(self) -> str:
+        # Imported here: the text needs the types of this module.
+        from .report_text import report_text
+
+        return report_text(self)
+
     def to_dict(self) -> dict[str, Any]:
         """The shape of ``report.json``: every key is present, ``{}``, ``[]`` or None where nothing was measured."""
         return {

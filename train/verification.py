@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from configs.recipe import Recipe
-from distribute import Devices, MemoryCheck, Program, Report, start_memory_check
+from distribute import Devices, MemoryCheck, Program, Report, start_memory_check, verify
 from train.data import Source, train_batches
 from train.recipes import load_recipe
 from train.sharding import shard_input_fn

@@ -1,0 +1,224 @@
+"""`verify`: proves by measurement that N replicas compute what one device computes, or says what differs."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from . import global_state, input_checks, judgement, random_check
+from .acceptance import accepted_checks, follow_arbiter
+from .diagnosis import CAUSES, Diagnosis, diagnose
+from .inputs import Inputs, read_inputs
+from .judgement import Findings
+from .placement import chosen_strategy, described_devices
+from .report import Check, Report
+from .tolerances import TOLERANCES, Tolerance, tolerance
+from .trial import Trial
+from .variable_table import variable_rows
+
+ARBITER = "float64"
+
+
+def verify(
+    build: Callable[[], Any],
+    data: Any,
+    *,
+    devices: Any = None,
+    steps: int = 1,
+    dtypes: Sequence[str] = ("float64", "float32"),
+    strategy: tf.distribute.Strategy | None = None,
+    accept: Sequence[str] = (),
+) -> Report:
+    """Checks a training step on N replicas against a single device.
+
+    Runs the program three ways from the same initial values (the whole global batch on one device; its shards on N
+    replicas; the shards one after the other on one device) and compares gradients as applied, updates, state, what
+    a checkpoint would hold, metrics, and the examples that were seen. Nothing of the user's code or global state
+    is changed. Memory is not measured here: see `check_memory`.
+
+    Args:
+      build: called without arguments in each strategy's scope; returns a compiled `keras.Model` or a `Program`.
+      data: a list of global batches (nested arrays, leading axis = example), a `tf.data.Dataset` of global
+        batches, or a callable ``tf.distribute.InputContext -> tf.data.Dataset`` of per-replica batches.
+      devices: what `split_device` returned; without it and `strategy`, the split of this process, else two.
+      steps: consecutive updates on the first batch that are compared as well.
+      dtypes: float64 decides; float32 is held to the reference's own accuracy.
+      strategy: the user's own strategy, instead of `devices`.
+      accept: identifiers of causes that the user knows and wants.
+
+    Returns:
+      The report; `Report.raise_if_failed` turns a failed one into an exception.
+
+    Raises:
+      ValueError: an argument that cannot be used, no batch, or a `build` that makes other variables each time.
+      TypeError: `build` returns neither a compiled model nor a `Program`, or `data` is none of the three.
+      RuntimeError: called inside a strategy's scope.
+      Exception: whatever `build` or the single-device run raises, with a note added.
+    """
+    _check_options(build, devices, steps, dtypes, strategy, accept)
+    with global_state.preserved():
+        chosen = chosen_strategy(devices, strategy)
+        inputs = read_inputs(data, chosen)
+        verification = _Verification(build, chosen, inputs, steps, dtypes, accept)
+        return verification.report(described_devices(devices, chosen))
+
+
+def _check_options(
+    build: Any, devices: Any, steps: int, dtypes: Sequence[str], strategy: Any, accept: Sequence[str]
+) -> None:
+    if not callable(build):
+        raise TypeError(f"build is a {type(build).__name__}: give a function that returns a fresh model or Program")
+    if devices is not None and strategy is not None:
+        raise ValueError("both devices and strategy were given: give one of them")
+    if steps < 1:
+        raise ValueError(f"steps is {steps}: at least one update is needed")
+    unknown = [cause for cause in accept if cause not in CAUSES]
+    if isinstance(accept, str) or unknown:
+        raise ValueError(f"accept names no known cause: {accept!r}; known are {', '.join(CAUSES)}")
+    if isinstance(dtypes, str) or not dtypes or any(dtype not in TOLERANCES for dtype in dtypes):
+        raise ValueError(f"dtypes is {dtypes!r}: give some of {', '.join(TOLERANCES)}")
+    if tf.distribute.has_strategy():
+        raise RuntimeError("verify was called inside a strategy's scope: call it outside, it enters the scopes itself")
+
+
+class _Verification:
+    """One call of `verify`: the trials, and what was found so far."""
+
+    def __init__(
+        self,
+        build: Callable[[], Any],
+        strategy: tf.distribute.Strategy,
+        inputs: Inputs,
+        steps: int,
+        dtypes: Sequence[str],
+        accept: Sequence[str],
+    ) -> None:
+        self.build, self.strategy, self.inputs = build, strategy, inputs
+        self.steps, self.dtypes, self.accept = steps, dtypes, accept
+        self.num_replicas = strategy.num_replicas_in_sync
+        self.checks: list[Check] = []
+        self.causes: list[str] = []
+        self.notes: list[str] = list(inputs.notes)
+
+    def report(self, devices: dict[str, Any]) -> Report:
+        """Asks every question and collects the answers."""
+        main, row = self._main_trial()
+        first = self._batches(main, row)
+        self._lower_precision(main, first)
+        self._single_questions(main, first)
+        accepted = [cause for cause in self.accept if cause in self.causes]
+        self.notes += [f"{cause} was accepted and did not occur" for cause in self.accept if cause not in accepted]
+        return Report(
+            checks=tuple(self.checks),
+            causes=tuple(cause for cause in dict.fromkeys(self.causes) if cause not in accepted),
+            accepted=tuple(accepted),
+            notes=tuple(self.notes),
+            variables=variable_rows(main, first),
+            devices=devices,
+        )
+
+    def _main_trial(self) -> tuple[Trial, Tolerance]:
+        """The trial that decides: float64 where the program allows it."""
+        batches = self.inputs.batches
+        if ARBITER not in self.dtypes:
+            self._skip(f"gradient_equivalence/{ARBITER}", "float64 is not among the dtypes asked for")
+            return Trial(self.build, self.strategy, self.dtypes[0], batches), tolerance(self.dtypes[0])
+        try:
+            trial = Trial(self.build, self.strategy, ARBITER, batches)
+            pinned = trial.pinned_dtype()
+        except Exception:
+            trial, pinned = self._pinned_trial(), "float32"
+            if trial is None:
+                raise
+        if pinned is None:
+            return trial, tolerance(ARBITER)
+        reason = f"the program pins its dtype ({pinned}): it is judged by the table of {pinned}, weaker evidence"
+        self._skip(f"gradient_equivalence/{ARBITER}", reason)
+        self.notes.append(reason)
+        return Trial(self.build, self.strategy, "float32", batches), tolerance(pinned)
+
+    def _pinned_trial(self) -> Trial | None:
+        """In float32, after float64 failed; None where that fails as well, so that the first exception stands."""
+        try:
+            return Trial(self.build, self.strategy, "float32", self.inputs.batches)
+        except Exception:  # noqa: BLE001 - the float64 exception is the one to show
+            return None
+
+    def _batches(self, trial: Trial, row: Tolerance) -> Findings:
+        """Every batch from the initial values; the first one with all steps. Returns the first one's findings."""
+        all_found = []
+        for number, batch in enumerate(self.inputs.batches):
+            if batch.suffix == "@uneven" and self.num_replicas == 1:
+                continue
+            pair = trial.pair(batch, self.steps if number == 0 else 1)
+            found = judgement.judge_pair(trial, pair, row)
+            failed = any(check.status == "failed" for check in found.checks)
+            if self.num_replicas > 1 and pair.candidate and (number == 0 or failed):
+                found.replay = trial.replay(batch)
+                found.others += judgement.communication_checks(trial, found, row)
+            elif number == 0:
+                found.others += judgement.communication_checks(trial, found, row)
+            self._conclude(trial, found, row)
+            all_found.append(found)
+        if all(batch.suffix == "" for batch in self.inputs.batches) or self.num_replicas == 1:
+            self._no_uneven(trial.dtype)
+        return all_found[0]
+
+    def _conclude(self, trial: Trial, found: Findings, row: Tolerance) -> None:
+        diagnosis: Diagnosis = diagnose(trial, found)
+        self.causes += diagnosis.causes
+        self.checks += accepted_checks(trial, found, diagnosis, self.accept, row)
+
+    def _no_uneven(self, dtype: str) -> None:
+        if self.inputs.truth is None and self.inputs.delivered is None:
+            return  # a list says itself which batches there are
+        reason = "there is one replica only" if self.num_replicas == 1 else self.inputs.reason_even
+        self._skip(f"gradient_equivalence/{dtype}@uneven", reason)
+
+    def _lower_precision(self, main: Trial, first: Findings) -> None:
+        """The other dtypes, on the first batch."""
+        for dtype in self.dtypes:
+            if dtype in (main.dtype, ARBITER):
+                continue
+            batch = self.inputs.batches[0]
+            if first.pair.error is not None:
+                self._skip(f"gradient_equivalence/{dtype}", "the replicas raised an exception: see execution")
+                continue
+            trial = Trial(self.build, self.strategy, dtype, [batch], main.initial)
+            arbiter = first.pair if main.dtype == ARBITER else None
+            found = judgement.judge_low_precision(trial, trial.pair(batch), arbiter, tolerance(dtype))
+            self.checks += follow_arbiter(found, self.checks)
+            self._note_accuracy(found)
+
+    def _note_accuracy(self, found: Findings) -> None:
+        own = found.gradients
+        if own is not None and own.observed > 1e-2 and not found.failed("gradient"):
+            worst = own.worst
+            self.notes.append(
+                f"in float32 the single-device run itself is far from float64"
+                f" ({own.observed:.2g} relative L2 in {worst.key if worst else '?'}): both runs agree and both are wrong"
+            )
+
+    def _single_questions(self, trial: Trial, first: Findings) -> None:
+        """What is asked once, not per batch."""
+        row = tolerance(trial.dtype)
+        coverage, causes, notes = input_checks.coverage(self.inputs, self.num_replicas)
+        self.checks.append(coverage)
+        again = random_check.reproducibility(trial, first.pair, row)
+        self.checks.append(again)
+        randomness = random_check.randomness_check(trial, first.pair)
+        self.checks.append(randomness)
+        self.notes += notes
+        self.causes = causes + self.causes
+        if again.status == "failed":
+            self.causes = ["irreproducible_reference"]
+        if randomness.status == "failed":
+            self.causes.append("identical_randomness")
+            if "identical_randomness" in self.accept:
+                self.checks[-1] = Check(
+                    randomness.name, "accepted", randomness.observed, randomness.allowed, randomness.detail
+                )
+        self._skip("memory_bounds/limit", "not measured by verify on a CPU: check_memory does it")
+
+    def _skip(self, name: str, reason: str) -> None:
+        self.checks.append(Check(name, "skipped", detail=reason))

@@ -1,0 +1,265 @@
+"""Holds what the runs did against each other: one function per question, each giving a check."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from . import checks, references, variables
+from .checks import Judged
+from .compare import Comparison, compared
+from .report import Check
+from .runs import Evidence
+from .tolerances import RATIO_ROUNDING, Tolerance, tolerance
+from .trial import Pair, Trial
+
+_ROLES = (variables.TRAINABLE, variables.STATE)
+
+
+@dataclass
+class Findings:
+    """One batch, judged.
+
+    Attributes:
+      pair: both runs.
+      judged: by the first part of the check's name, the check and its comparison.
+      others: further checks of this batch.
+      apart: variables that differ between replicas.
+      replay: what each replica would have done with right communication.
+    """
+
+    pair: Pair
+    judged: dict[str, Judged] = field(default_factory=dict)
+    others: list[Check] = field(default_factory=list)
+    apart: list[str] = field(default_factory=list)
+    replay: list[Evidence] | None = None
+
+    @property
+    def checks(self) -> list[Check]:
+        """All checks of this batch."""
+        return [one.check for one in self.judged.values()] + self.others
+
+    @property
+    def gradients(self) -> Comparison | None:
+        """How far the gradients are apart."""
+        found = self.judged.get("gradient")
+        return found.comparison if found else None
+
+    def failed(self, part: str) -> bool:
+        """Whether that check ran and failed."""
+        return part in self.judged and self.judged[part].failed
+
+
+def judge_pair(trial: Trial, pair: Pair, row: Tolerance) -> Findings:
+    """Every question to one batch in the arbiter's dtype, each run held directly against the other."""
+    found = Findings(pair)
+    suffix, dtype = pair.batch.suffix, trial.dtype
+    if pair.error is not None or not pair.candidate:
+        found.others = _not_run(pair, dtype)
+        return found
+    found.others.append(Check(f"execution{suffix}", "passed", detail="both runs came to their end"))
+    found.judged["gradient"] = gradient_check(f"gradient_equivalence/{dtype}{suffix}", trial, pair, row)
+    found.judged["update"] = update_check(f"update_equivalence/{dtype}{suffix}", trial, pair, row, 1)
+    found.judged["state"] = state_check(f"state_equivalence/{dtype}{suffix}", trial, pair, row)
+    found.judged["saved"] = saved_check(f"state_equivalence/saved{suffix}", trial, pair, row)
+    sync, found.apart = checks.sync_check(suffix, pair.candidate[0].after, trial.candidate.slots)
+    found.others.append(sync)
+    found.others += checks.output_checks(suffix, pair.candidate[0], pair.reference[0], row)
+    if len(pair.candidate) > 1:
+        steps = len(pair.candidate)
+        found.judged["updates"] = update_check(
+            f"update_equivalence/{dtype}/steps_{steps}{suffix}", trial, pair, row, steps
+        )
+    return found
+
+
+def _not_run(pair: Pair, dtype: str) -> list[Check]:
+    suffix = pair.batch.suffix
+    message = " ".join(str(pair.error).split())[-400:]
+    what = f"the replicas raised {type(pair.error).__name__}, one device did not: {message}"
+    sizes = f" (shard sizes {pair.batch.sizes})"
+    return [
+        Check(f"execution{suffix}", "failed", detail=what + sizes),
+        Check(f"gradient_equivalence/{dtype}{suffix}", "failed", detail="not measured: see execution" + suffix),
+        *(
+            Check(f"{name}{suffix}", "skipped", detail="the replicas raised an exception: see execution" + suffix)
+            for name in (f"update_equivalence/{dtype}", f"state_equivalence/{dtype}", "replica_sync", "metrics/loss")
+        ),
+    ]
+
+
+def gradient_check(name: str, trial: Trial, pair: Pair, row: Tolerance, step: int = 0) -> Judged:
+    """The gradients as applied, held to `row.relative`."""
+    reference, candidate = pair.reference[step], pair.candidate[step]
+    if not reference.gradients:
+        detail = "no gradient could be measured: no tape, no optimizer and no returned 'gradients' was seen"
+        return Judged(Check(name, "failed", detail=detail))
+    slack = None
+    if reference.gradient_source not in (candidate.gradient_source, ""):
+        detail = f"{reference.gradient_source!r} on one device, {candidate.gradient_source!r} on the replicas"
+        return Judged(Check(name, "failed", detail=f"the gradients come from different places: {detail}"))
+    if reference.gradient_source == "the update itself":
+        slack = checks.update_slack(reference.before, checks.with_role(trial.slots, variables.TRAINABLE), 1)
+    comparison = compared(candidate.gradients, checks.first_copies(reference.gradients), row, slack=slack)
+    return checks.comparison_check(name, comparison, row.relative)
+
+
+def update_check(name: str, trial: Trial, pair: Pair, row: Tolerance, steps: int) -> Judged:
+    """New values minus old; where rounding was amplified, what the reference's optimizer makes of the same gradients."""
+    slots = checks.with_role(trial.slots, variables.TRAINABLE)
+    direct = _update_comparison(trial, pair, row, steps)
+    allowed = row.relative if steps == 1 else row.later_steps
+    judged = checks.comparison_check(name, direct, allowed)
+    if not judged.failed or not _same_gradients(pair, row, steps):
+        return judged
+    replayed = trial.optimizer_replay([one.gradients for one in pair.candidate[:steps]])
+    if replayed is None:
+        return judged
+    start = pair.reference[0].before
+    expected = {slot.key: replayed[slot.key][0] - start[slot.key][0] for slot in slots}
+    slack = checks.update_slack(start, slots, steps)
+    actual = checks.updates(pair.candidate[steps - 1], slots, pair.candidate[0].before)
+    again = checks.comparison_check(name, compared(actual, expected, row, slack=slack, common_ratio=False), row.relative)
+    if again.failed:
+        return judged
+    note = (
+        f"{again.check.detail}; held against the reference's own optimizer fed with the candidate's gradients,"
+        f" since it amplifies rounding: {direct.observed:.2g} between the two runs"
+    )
+    return Judged(Check(name, "passed", again.check.observed, again.check.allowed, note), again.comparison)
+
+
+def _update_comparison(trial: Trial, pair: Pair, row: Tolerance, steps: int) -> Comparison:
+    slots = checks.with_role(trial.slots, variables.TRAINABLE)
+    start, last = pair.reference[0].before, steps - 1
+    return compared(
+        checks.updates(pair.candidate[last], slots, pair.candidate[0].before),
+        checks.first_copies(checks.updates(pair.reference[last], slots, start)),
+        row,
+        slack=checks.update_slack(start, slots, steps),
+    )
+
+
+def _same_gradients(pair: Pair, row: Tolerance, steps: int) -> bool:
+    """Whether the gradients of all these steps agree; later ones as far as drifting weights allow."""
+    for step in range(steps):
+        reference, candidate = pair.reference[step], pair.candidate[step]
+        comparison = compared(candidate.gradients, checks.first_copies(reference.gradients), row)
+        drift = 10 * RATIO_ROUNDING if abs(comparison.measured_ratio - 1) <= RATIO_ROUNDING else 0.0
+        allowed = row.relative if step == 0 else max(row.later_steps, drift)
+        if not reference.gradients or not comparison.observed <= allowed:
+            return False
+    return True
+
+
+def state_check(name: str, trial: Trial, pair: Pair, row: Tolerance) -> Judged:
+    """Variables that are not trained, on the replica where they are furthest off."""
+    slots = checks.with_role(trial.slots, variables.STATE)
+    after, before = pair.reference[0].after, pair.reference[0].before
+    changed = [slot for slot in slots if slot.dtype != "string"]
+    slack = checks.update_slack(before, [slot for slot in changed if slot.floating], 1)
+    actual = {slot.key: pair.candidate[0].after[slot.key] for slot in changed}
+    expected = {slot.key: after[slot.key][0] for slot in changed}
+    comparison = compared(actual, expected, row, slack=slack, common_ratio=False)
+    return checks.comparison_check(name, comparison, row.relative)
+
+
+def saved_check(name: str, trial: Trial, pair: Pair, row: Tolerance) -> Judged:
+    """What a checkpoint of the replicas holds, loaded again, against the single device's variables."""
+    slots = [slot for slot in checks.with_role(trial.slots, *_ROLES) if slot.floating]
+    start, after = pair.reference[0].before, pair.reference[0].after
+    expected = {slot.key: after[slot.key][0] for slot in slots}
+    slack = {key: 4 * row.epsilon * float(np.linalg.norm(value.ravel())) for key, value in expected.items()}
+    moved = {slot.key: float(np.linalg.norm((after[slot.key][0] - start[slot.key][0]).ravel())) for slot in slots}
+    # The update's own check says how exact it is; here only what was stored is in question.
+    amplified = {key: slack[key] + RATIO_ROUNDING * moved[key] for key in slack}
+    actual = {slot.key: [pair.saved[slot.key]] for slot in slots}
+    comparison = compared(actual, expected, row, slack=amplified, common_ratio=False)
+    judged = checks.comparison_check(name, comparison, row.relative)
+    if judged.failed and _saved_what_it_held(pair, slots):
+        detail = f"{judged.check.detail}; the file holds what replica 0 held"
+        return Judged(Check(name, "failed", judged.check.observed, judged.check.allowed, detail), comparison)
+    return judged
+
+
+def _saved_what_it_held(pair: Pair, slots: Sequence[variables.Slot]) -> bool:
+    return all(np.array_equal(pair.saved[s.key], pair.candidate[0].after[s.key][0], equal_nan=True) for s in slots)
+
+
+def communication_checks(trial: Trial, found: Findings, row: Tolerance) -> list[Check]:
+    """Shard replay: what the replicas did against the same shards one after the other on one device."""
+    suffix = found.pair.batch.suffix
+    names = [f"communication/gradients{suffix}", f"communication/state{suffix}"]
+    if found.replay is None:
+        why = "there is one replica only" if trial.strategy.num_replicas_in_sync == 1 else "it was not run"
+        return [Check(name, "skipped", detail=f"shard replay: {why}") for name in names]
+    candidate = found.pair.candidate[0]
+    by_replica = [one.gradients for one in found.replay]
+    gradients = _replicawise(candidate.gradients, by_replica, row)
+    slots = checks.with_role(trial.replayed.slots, variables.STATE)
+    after = references.per_replica(found.replay, slots)
+    state = _replicawise(candidate.after, [{k: [v[r]] for k, v in after.items()} for r in range(len(by_replica))], row)
+    found.judged["communication"] = checks.comparison_check(names[0], gradients, row.relative, "shard replay, relative L2")
+    found.judged["communicated state"] = checks.comparison_check(names[1], state, row.relative, "shard replay, relative L2")
+    return []
+
+
+def _replicawise(candidate: dict, replayed: Sequence[dict], row: Tolerance) -> Comparison:
+    """Each replica against its own replay; by variable the worst one is kept."""
+    each = [
+        compared({key: [copies[k]] for key, copies in candidate.items() if k < len(copies)},
+                 checks.first_copies(one), row, common_ratio=False)
+        for k, one in enumerate(replayed)
+    ]
+    worst = [max(same, key=lambda one: one.residual) for same in zip(*(c.differences for c in each), strict=True)]
+    return Comparison(worst, 1.0, max((c.measured_ratio for c in each), key=lambda r: abs(r - 1)))
+
+
+def reproducibility_check(name: str, first: Evidence, second: Evidence, row: Tolerance) -> Judged:
+    """The single-device run twice, under other seeds."""
+    if not first.gradients:
+        return Judged(Check(name, "skipped", detail="no gradient was measured"))
+    comparison = compared(second.gradients, checks.first_copies(first.gradients), row, common_ratio=False)
+    return checks.comparison_check(name, comparison, row.relative, "reference run twice, relative L2")
+
+
+def judge_low_precision(trial: Trial, pair: Pair, arbiter: Pair | None, row: Tolerance) -> Findings:
+    """float32 and below: held to the reference's own distance from float64, or to the table where there is none."""
+    if arbiter is None or pair.error is not None or not pair.candidate:
+        return judge_pair(trial, pair, row)
+    found = Findings(pair)
+    dtype = trial.dtype
+    slots = checks.with_role(trial.slots, variables.TRAINABLE)
+    truth, reference, candidate = arbiter.reference[0], pair.reference[0], pair.candidate[0]
+    found.judged["gradient"] = _own(f"gradient_equivalence/{dtype}", candidate.gradients, reference.gradients,
+                                    truth.gradients, row)
+    found.judged["update"] = _own(
+        f"update_equivalence/{dtype}",
+        checks.updates(candidate, slots),
+        checks.updates(reference, slots),
+        checks.updates(truth, slots),
+        row,
+        checks.update_slack(reference.before, slots, 1),
+    )
+    state = [slot.key for slot in checks.with_role(trial.slots, variables.STATE)]
+    found.judged["state"] = _own(
+        f"state_equivalence/{dtype}",
+        *({key: one.after[key] for key in state} for one in (candidate, reference, truth)),
+        row,
+    )
+    return found
+
+
+def _own(name: str, candidate: dict, reference: dict, truth: dict, row: Tolerance, slack: dict | None = None) -> Judged:
+    right = checks.first_copies(truth)
+    return checks.own_accuracy_check(
+        name,
+        compared(candidate, right, row, slack=slack, common_ratio=False),
+        compared(reference, right, row, slack=slack, common_ratio=False),
+        row,
+    )
+
+
+def row_of(dtype: str) -> Tolerance:
+    """The tolerances of `dtype`."""
+    return tolerance(dtype)

@@ -1,0 +1,33 @@
+"""The strategy that is checked, and what the report says about its devices."""
+
+from typing import Any
+
+import tensorflow as tf
+
+
+def chosen_strategy(devices: Any, strategy: tf.distribute.Strategy | None) -> tf.distribute.Strategy:
+    """The user's own strategy, or one over `devices`, or over the split of this process."""
+    if strategy is not None:
+        return strategy
+    # Imported here: a user's own strategy needs neither.
+    from .devices import current_split, split_device
+    from .strategy import make_strategy
+
+    return make_strategy(devices or current_split() or split_device(2))
+
+
+def described_devices(devices: Any, strategy: tf.distribute.Strategy) -> dict[str, Any]:
+    """The ``devices`` part of ``report.json``."""
+    extended = strategy.extended
+    alone = strategy is tf.distribute.get_strategy()
+    names = ["CPU:0"] if alone else [str(name) for name in getattr(extended, "worker_devices", ())]
+    names = [str(name) for name in getattr(devices, "names", names)]
+    kind = "gpu" if any("GPU" in name.upper() for name in names) else "cpu"
+    return {
+        "kind": getattr(devices, "kind", kind),
+        "placement": getattr(devices, "placement", None),
+        "replicas": strategy.num_replicas_in_sync,
+        "names": names,
+        "memory_limit_mib": getattr(devices, "memory_limit_mib", None),
+        "limit_enforced_by": getattr(devices, "limit_enforced_by", None),
+    }

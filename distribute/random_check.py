@@ -1,0 +1,58 @@
+"""Two questions about randomness: does one device repeat itself, and do replicas draw different numbers?"""
+
+
+from . import global_state, judgement, randomness
+from .report import Check
+from .tolerances import Tolerance
+from .trial import Pair, Trial
+
+_OTHER_SEED = 977
+
+
+def reproducibility(trial: Trial, pair: Pair, row: Tolerance) -> Check:
+    """The single-device run once more, its randomness taken out, everything else under another seed.
+
+    Where the comparison with the replicas failed, its step is also traced afresh: random numbers that Python draws
+    while a step is traced are constants of that trace.
+    """
+    name = "reference_reproducibility"
+    global_state.reseed(_OTHER_SEED)
+    second = trial.on_one_device(pair.batch)[0]
+    judged = judgement.reproducibility_check(name, pair.reference[0], second, row)
+    if judged.failed or not pair.candidate:
+        return judged.check
+    same = judgement.gradient_check(name, trial, pair, row)
+    if same.failed and trial.num_replicas > 1:
+        third = trial.afresh(_OTHER_SEED).on_one_device(pair.batch)[0]
+        return judgement.reproducibility_check(name, pair.reference[0], third, row).check
+    return judged.check
+
+
+def randomness_drawn(trial: Trial) -> bool:
+    """Whether the step holds random operations."""
+    return bool(trial.reference.recorder.random_ops)
+
+
+def randomness_of(trial: Trial, pair: Pair) -> tuple[int, int]:
+    """Draws per example that were the same on all replicas, and all of them."""
+    shards = trial.shards[pair.batch.suffix]
+    run = trial.candidate
+    run.write(trial.initial)
+    recorder = run.run_drawing(shards)
+    return randomness.identical_draws(recorder, pair.batch.sizes)
+
+
+def randomness_check(trial: Trial, pair: Pair) -> Check:
+    """Whether the replicas draw different numbers for their examples."""
+    name = "randomness"
+    if not randomness_drawn(trial):
+        return Check(name, "skipped", detail="not triggered: the step has no random operation")
+    if trial.num_replicas == 1 or not pair.candidate:
+        return Check(name, "skipped", detail="not triggered: there is one replica only, or the replicas did not run")
+    same, draws = randomness_of(trial, pair)
+    if not draws:
+        return Check(name, "skipped", detail="not triggered: no random operation draws one row per example")
+    detail = f"{same} of {draws} random operations drew the same numbers on all {trial.num_replicas} replicas"
+    return Check(name, "failed" if same else "passed", float(same), 0.0, detail)
+
+

@@ -1,0 +1,143 @@
+"""Further single-device references: shard replay, each shard on its own, and the optimizer fed with given gradients."""
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from . import global_state, observe, randomness
+from .observe import Recorder, unwrapped
+from .patching import defining_class, patched
+from .replay import Stage, presented
+from .runs import Evidence, Run, Shards, spec_of, tensors
+from .variables import Slot, Values
+
+_MAX_PASSES = 40
+
+
+class ReplayRun(Run):
+    """The same shards one after the other on one device, their reductions combined as communication should."""
+
+    dynamic = False  # whether shards of every size share one trace
+
+    def __init__(self, build: Callable[[], Any], dtype: str, shards: Shards) -> None:
+        self.stage = Stage(len(shards))
+        super().__init__(build, tf.distribute.get_strategy(), dtype, shards, around=partial(presented, self.stage))
+
+    def trace_shard(self, shard: Any) -> Any:
+        """The step of one replica as a graph of (shard, replica)."""
+        spec = tf.nest.map_structure(partial(spec_of, dynamic=self.dynamic), tensors(shard))
+        key = str(spec)
+        if key not in self._traces:
+            self.recorder = Recorder()
+            with self._setting(), observe.observing(self.recorder), randomness.taken_out(self.recorder):
+                function = tf.function(self._one_replica, jit_compile=False)
+                graph = function.get_concrete_function(spec, tf.TensorSpec([], tf.int32))
+                self._traces[key] = (graph, self.recorder)
+        graph, self.recorder = self._traces[key]
+        return graph
+
+    def _one_replica(self, shard: Any, replica: tf.Tensor) -> None:
+        recorder = self.recorder
+        recorder.begin_trace()
+        self.stage.begin_trace(replica)
+        self.strategy.run(lambda: self._report(recorder, 0, self.subject.train_step(shard)))
+
+    def replay(self, shards: Shards, initial: Values) -> list[Evidence] | None:
+        """What each replica would have done; None where the reductions did not settle."""
+        for _ in range(_MAX_PASSES):
+            self.stage.changed = False
+            evidence = [self._play(replica, shard, initial) for replica, shard in enumerate(shards)]
+            if not self.stage.changed:
+                return evidence
+        return None
+
+    def _play(self, replica: int, shard: Any, initial: Values) -> Evidence:
+        graph = self.trace_shard(shard)
+        self.write(initial)
+        before = self.read()
+        self.recorder.clear()
+        self._reset_metrics()
+        self.stage.begin_shard(replica)
+        graph(tensors(shard), tf.constant(replica))
+        return self._evidence(before, [len(tf.nest.flatten(shard)[0])])
+
+
+def per_replica(evidence: Sequence[Evidence], slots: Sequence[Slot]) -> dict[str, list[np.ndarray]]:
+    """The values after a replay, on each replica, as the variables' own aggregation would leave them."""
+    after: dict[str, list[np.ndarray]] = {}
+    for slot in slots:
+        copies = [one.after[slot.key][0] for one in evidence]
+        after[slot.key] = [_aggregated(slot.variable, copies)] * len(copies) if _aggregates(slot) else copies
+    return after
+
+
+def _aggregates(slot: Slot) -> bool:
+    # A trainable variable of Keras is written by the optimizer's update, whose aggregation plays no part.
+    return slot.role != "trainable" and slot.variable.aggregation != tf.VariableAggregation.NONE
+
+
+def _aggregated(variable: Any, copies: Sequence[np.ndarray]) -> np.ndarray:
+    if variable.aggregation == tf.VariableAggregation.MEAN:
+        return np.mean(copies, axis=0, dtype=copies[0].dtype)
+    if variable.aggregation == tf.VariableAggregation.SUM:
+        return np.sum(copies, axis=0, dtype=copies[0].dtype)
+    return copies[0]
+
+
+def each_shard_alone(run: Run, shards: Shards, initial: Values, dynamic: bool) -> list[Evidence]:
+    """The single-device step on every shard as if it were a whole batch; shards without examples are left out."""
+    found = []
+    for shard in shards:
+        if len(tf.nest.flatten(shard)[0]):
+            run.write(initial)
+            found.append(run.step([shard], dynamic))
+    return found
+
+
+def weighted_mean(evidence: Sequence[Evidence]) -> dict[str, np.ndarray]:
+    """The gradients of shards that stood alone, weighted by their examples."""
+    total = sum(one.shard_sizes[0] for one in evidence)
+    return {
+        key: np.sum([one.gradients[key][0] * (one.shard_sizes[0] / total) for one in evidence], axis=0)
+        for key in evidence[0].gradients
+    }
+
+
+def optimizer_replay(
+    run: Run, steps: Sequence[Mapping[str, list[np.ndarray]]], initial: Values
+) -> dict[str, list[np.ndarray]] | None:
+    """What the reference's own optimizer makes of given gradients (replica 0's); None where that cannot be said.
+
+    The gradients enter where reduced ones do, so that clipping is not done twice. It tells a wrong update from a
+    right update of rounded gradients, without a number for how much an optimizer amplifies rounding.
+    """
+    keys = {id(slot.variable): slot.key for slot in run.slots}
+    plan = [(opt, [(keys.get(id(unwrapped(v))), v) for v in given]) for opt, given in run.recorder.applications]
+    named = [key for _, pairs in plan for key, _ in pairs]
+    if not plan or len(set(named)) < len(named):
+        return None
+    run.write(initial)
+    for gradients in steps:
+        for optimizer, pairs in plan:
+            known = [(gradients[key][0], v) for key, v in pairs if key is not None and key in gradients]
+            _apply(optimizer, known, run.dtype)
+    return run.read()
+
+
+def _apply(optimizer: Any, pairs: Sequence[tuple[np.ndarray, Any]], dtype: str) -> None:
+    given = [tf.convert_to_tensor(gradient) for gradient, _ in pairs]
+    owner = defining_class(type(optimizer), "_all_reduce_sum_gradients")
+
+    def instead(original: Any) -> Any:
+        return lambda self, grads_and_vars: [
+            (gradient, v) for gradient, (_, v) in zip(given, list(grads_and_vars), strict=True)
+        ]
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(global_state.precision(dtype))
+        stack.enter_context(patched(owner, "_all_reduce_sum_gradients", instead))
+        optimizer.apply(given, [variable for _, variable in pairs])

@@ -1,0 +1,288 @@
+"""One build of a program in one strategy and dtype: trace its step, run it from given values, hand back the evidence."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from . import global_state, observe, randomness, variables
+from .observe import Recorder
+from .program import Program
+from .variables import Slot
+
+Shards = Sequence[Any]
+"""One nest of arrays per replica, leading axis = example."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What one step did.
+
+    Attributes:
+      before, after: by variable, the value on each replica.
+      gradients: by variable, the gradient as applied, on each replica; absent where there was none.
+      local, handed, fed: by variable and replica, at the tape, given to the optimizer, given to the reduction.
+      outputs: by name, the scalar that each replica returned.
+      metrics: by name, `result()` of each Keras metric, over all replicas.
+      shard_sizes: examples per replica.
+      gradient_source: how the gradients as applied were come by.
+    """
+
+    before: Mapping[str, list[np.ndarray]]
+    after: Mapping[str, list[np.ndarray]]
+    gradients: Mapping[str, list[np.ndarray]]
+    outputs: Mapping[str, list[np.ndarray]]
+    shard_sizes: Sequence[int]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    local: Mapping[str, list[np.ndarray]] = field(default_factory=dict)
+    handed: Mapping[str, list[np.ndarray]] = field(default_factory=dict)
+    fed: Mapping[str, list[np.ndarray]] = field(default_factory=dict)
+    gradient_source: str = observe.APPLIED
+
+
+class Subject:
+    """What `build` returned, with one face for both doors."""
+
+    def __init__(self, built: Any) -> None:
+        self.built = built
+        if isinstance(built, Program):
+            parts = list(built.model) if isinstance(built.model, list | tuple) else [built.model]
+            self.parts, self.extra = parts, list(built.variables)
+            self.optimizers = [] if built.optimizer is None else [built.optimizer]
+            self.train_step: Callable[[Any], Any] = built.train_step
+        elif isinstance(built, keras.Model) and built.compiled:
+            self.parts, self.extra = [built], []
+            self.optimizers = [built.optimizer]
+            self.train_step = built.train_step
+        else:
+            hint = ": call compile() first" if isinstance(built, keras.Model) else ""
+            raise TypeError(f"build() must return a compiled keras.Model or a Program, not {type(built).__name__}{hint}")
+
+    @property
+    def is_keras_model(self) -> bool:
+        """Whether it came through the door of the compiled model."""
+        return not isinstance(self.built, Program)
+
+    def prepare(self, batch: Any) -> None:
+        """Makes variables ahead of the first step where `fit` does so, too."""
+        if self.is_keras_model:
+            # What fit does under a strategy; without one, variables come with the first trace.
+            self.built._maybe_symbolic_build(data_batch=batch)
+
+    def metrics(self) -> dict[str, Any]:
+        """`result()` of each Keras metric."""
+        if self.is_keras_model:
+            return dict(self.built.get_metrics_result())
+        metrics = [part for part in self.parts if isinstance(part, keras.Metric)]
+        metrics += [metric for part in self.parts for metric in _metrics_of(part)]
+        return {metric.name: metric.result() for metric in metrics}
+
+
+def _metrics_of(part: Any) -> Sequence[Any]:
+    return (getattr(part, "metrics", None) or []) if isinstance(part, keras.Model) else []
+
+
+class Run:
+    """One build in one strategy and dtype."""
+
+    def __init__(
+        self,
+        build: Callable[[], Any],
+        strategy: tf.distribute.Strategy,
+        dtype: str,
+        shards: Shards,
+        around: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext,
+        seed: int = global_state.BUILD_SEED,
+    ) -> None:
+        """Builds in the scope of `strategy`.
+
+        Args:
+          build: the user's function.
+          strategy: where the program runs.
+          dtype: what Keras computes in.
+          shards: the first batch, for models that make their variables with it.
+          around: entered whenever the program is built or traced, such as `replay.presented`.
+          seed: of everything that draws while the program is built or traced.
+        """
+        self.strategy, self.dtype, self.around, self.seed = strategy, dtype, around, seed
+        self.recorder = Recorder()
+        self._traces: dict[Any, Any] = {}
+        self.slots: list[Slot] = []
+        with self._setting(), strategy.scope():
+            self.subject = Subject(build())
+            self.subject.prepare(tensors(shards[0]))
+
+    @contextlib.contextmanager
+    def _setting(self) -> Iterator[None]:
+        with global_state.alike(self.seed), global_state.precision(self.dtype), self.around():
+            yield
+
+    def match(self, reference: "Run | None") -> None:
+        """Lists the variables, under the reference's keys where there is one; to be called after a trace."""
+        subject = self.subject
+        seen = [one for one in self.recorder.optimizers if all(one is not known for known in subject.optimizers)]
+        slots = variables.collect(subject.parts, [*subject.optimizers, *seen], subject.extra)
+        self.slots = slots if reference is None else variables.matched(reference.slots, slots)
+
+    def read(self) -> dict[str, list[np.ndarray]]:
+        """Every variable on every replica."""
+        return variables.read(self.slots, self.strategy)
+
+    def write(self, values: variables.Values) -> None:
+        """Sets every variable on every replica."""
+        variables.write(self.slots, values, self.strategy)
+
+    def trace(self, shards: Shards, dynamic: bool = False) -> Any:
+        """The step as a graph for batches like `shards`, from the cache where their form was seen before."""
+        inputs = [tensors(shard) for shard in shards]
+        spec = tf.nest.map_structure(lambda tensor: spec_of(tensor, dynamic), inputs)
+        key = str(spec)
+        if key not in self._traces:
+            self.recorder = Recorder()
+            with self._setting(), observe.observing(self.recorder), randomness.taken_out(self.recorder):
+                function = tf.function(self._all_replicas, jit_compile=False)
+                self._traces[key] = (function.get_concrete_function(spec), self.recorder)
+        graph, self.recorder = self._traces[key]
+        return graph
+
+    def run_drawing(self, shards: Shards) -> Recorder:
+        """One step with its randomness left in; the recorder holds what was drawn."""
+        inputs = [tensors(shard) for shard in shards]
+        self.recorder = Recorder()
+        with self._setting(), observe.observing(self.recorder), randomness.drawn(self.recorder):
+            function = tf.function(self._all_replicas, jit_compile=False)
+            function(inputs)
+        return self.recorder
+
+    def _all_replicas(self, shards: Shards) -> None:
+        recorder = self.recorder
+        recorder.begin_trace()
+
+        def one_replica() -> None:
+            replica = observe.replica_id()
+            self._report(recorder, replica, self.subject.train_step(shards[replica]))
+
+        self.strategy.run(one_replica)
+
+    @tf.autograph.experimental.do_not_convert
+    def _report(self, recorder: Recorder, replica: int, returned: Any) -> None:
+        """Sends what the step returned out of the graph."""
+        if not isinstance(returned, Mapping) or not (self.subject.is_keras_model or "loss" in returned):
+            raise ValueError(
+                f"train_step must return a mapping with at least 'loss', not {type(returned).__name__}"
+                + (f" with {sorted(returned)}" if isinstance(returned, Mapping) else "")
+            )
+        if returned.get("gradients") is not None and not self.subject.is_keras_model:
+            trained = [v for part in self.subject.parts for v in _trainable(part)]
+            pairs = zip(trained, returned["gradients"], strict=True)
+            recorder.emit(
+                observe.RETURNED, replica, [(observe.unwrapped(v), g) for v, g in pairs if g is not None]
+            )
+        scalars = [(name, value) for name, value in returned.items() if name != "gradients"]
+        recorder.emit(observe.OUTPUT, replica, [(n, tf.identity(v)) for n, v in scalars if _is_scalar(v)])
+
+    def step(self, shards: Shards, dynamic: bool = False) -> Evidence:
+        """Runs one step from the variables' present values."""
+        graph = self.trace(shards, dynamic)
+        before = self.read()
+        self.recorder.clear()
+        self._reset_metrics()
+        graph([tensors(shard) for shard in shards])
+        return self._evidence(before, [num_examples(shard) for shard in shards])
+
+    def _reset_metrics(self) -> None:
+        for slot in self.slots:
+            if slot.role == variables.METRIC:
+                for copy in variables.components(slot, self.strategy):
+                    copy.assign(tf.zeros_like(copy))
+
+    def _evidence(self, before: Mapping[str, list[np.ndarray]], sizes: Sequence[int]) -> Evidence:
+        kinds = (observe.APPLIED, observe.RETURNED, observe.LOCAL, observe.HANDED, observe.FED, observe.USER_REDUCED)
+        seen = {kind: self._by_variable(kind) for kind in kinds}
+        after = self.read()
+        source, gradients = self._applied(seen, before, after)
+        with global_state.precision(self.dtype):
+            metrics = {name: float(np.asarray(v)) for name, v in self.subject.metrics().items() if _is_scalar(v)}
+        return Evidence(
+            before=before,
+            after=after,
+            gradients=gradients,
+            outputs=self._outputs(),
+            shard_sizes=sizes,
+            metrics=metrics,
+            local=seen[observe.LOCAL],
+            handed=seen[observe.HANDED],
+            fed=seen[observe.FED],
+            gradient_source=source,
+        )
+
+    def _applied(self, seen: Mapping[str, Mapping[str, list[np.ndarray]]], before: Any, after: Any) -> Any:
+        for kind in (observe.RETURNED, observe.APPLIED):
+            if seen[kind]:
+                return kind, seen[kind]
+        if not seen[observe.LOCAL]:
+            return "", {}
+        # Without a Keras optimizer nothing says which tensor is applied: the update itself is the gradient's image.
+        trained = [slot.key for slot in self.slots if slot.role == variables.TRAINABLE]
+        return "the update itself", {
+            key: [old - new for old, new in zip(before[key], after[key], strict=True)] for key in trained
+        }
+
+    def _by_variable(self, kind: str) -> dict[str, list[np.ndarray]]:
+        """By variable, one array per replica; a variable that was seen several times has one more axis."""
+        keys = {id(slot.variable): slot.key for slot in self.slots}
+        by_replica = self.recorder.values(kind)
+        found: dict[str, list[np.ndarray]] = {}
+        for replica in sorted(by_replica):
+            seen: dict[str, list[np.ndarray]] = {}
+            for variable, array in by_replica[replica]:
+                if id(variable) in keys:
+                    seen.setdefault(keys[id(variable)], []).append(array)
+            for key, arrays in seen.items():
+                found.setdefault(key, []).append(arrays[0] if len(arrays) == 1 else np.stack(arrays))
+        return found
+
+    def _outputs(self) -> dict[str, list[np.ndarray]]:
+        found: dict[str, list[np.ndarray]] = {}
+        by_replica = self.recorder.values(observe.OUTPUT)
+        for replica in sorted(by_replica):
+            for name, value in by_replica[replica]:
+                found.setdefault(name, []).append(value)
+        return found
+
+
+def num_examples(shard: Any) -> int:
+    """The leading axis of a nest of arrays."""
+    return int(tf.nest.flatten(shard)[0].shape[0])
+
+
+def cast(shards: Shards, dtype: str) -> Shards:
+    """The shards with their floating point arrays in `dtype`, as a program of that dtype would be fed."""
+
+    def convert(array: np.ndarray) -> np.ndarray:
+        return array.astype(dtype) if np.issubdtype(array.dtype, np.floating) else array
+
+    return [tf.nest.map_structure(convert, shard) for shard in shards]
+
+
+def tensors(shard: Any) -> Any:
+    return tf.nest.map_structure(tf.convert_to_tensor, shard)
+
+
+def spec_of(tensor: tf.Tensor, dynamic: bool) -> tf.TensorSpec:
+    shape = [None, *tensor.shape[1:]] if dynamic else tensor.shape
+    return tf.TensorSpec(shape, tensor.dtype)
+
+
+def _is_scalar(value: Any) -> bool:
+    shape = getattr(value, "shape", None)
+    return isinstance(value, int | float) or (shape is not None and tf.TensorShape(shape).rank == 0)
+
+
+def _trainable(part: Any) -> Sequence[Any]:
+    trained = getattr(part, "trainable_variables", None)
+    return trained if trained is not None else [v for v in part.variables if v.trainable]

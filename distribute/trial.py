@@ -1,0 +1,186 @@
+"""Runs a program on one device and on the replicas, and keeps what each run did."""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+
+from . import global_state, references, runs, variables
+from .inputs import Batch
+from .references import ReplayRun
+from .runs import Evidence, Run
+from .variables import Slot, Values
+
+
+@dataclass
+class Pair:
+    """One batch on one device and on the replicas, step by step; the candidate may have failed.
+
+    Attributes:
+      batch: the global batch and its shards.
+      reference, candidate: one entry per step.
+      saved: the candidate's state as a checkpoint of it holds it, after the first step.
+      error: what the candidate alone raised.
+    """
+
+    batch: Batch
+    reference: list[Evidence]
+    candidate: list[Evidence] = field(default_factory=list)
+    saved: dict[str, Any] = field(default_factory=dict)
+    error: Exception | None = None
+
+
+class Trial:
+    """One program in one dtype: the runs that verification needs, each built when it is first asked for."""
+
+    def __init__(
+        self,
+        build: Callable[[], Any],
+        strategy: tf.distribute.Strategy,
+        dtype: str,
+        batches: Sequence[Batch],
+        initial: Values | None = None,
+        seed: int = global_state.BUILD_SEED,
+    ) -> None:
+        """Builds the reference and traces its step on the first batch.
+
+        Raises:
+          Exception: whatever `build` or the single-device step raises, with a note added.
+        """
+        self.build, self.strategy, self.dtype, self.first = build, strategy, dtype, batches[0]
+        self.batches = batches
+        self.shards = {batch.suffix: runs.cast(batch.shards, dtype) for batch in batches}
+        self.wholes = {batch.suffix: runs.cast([batch.whole], dtype) for batch in batches}
+        self.seed = seed
+        with blamed(f"in the single-device reference run ({dtype})"):
+            self.dynamic, self.reference = self._traced_reference()
+            self.reference.match(None)
+        self.initial: Values = initial or variables.rounded(self.reference.read())
+
+        self.batches = batches
+
+    def _traced_reference(self) -> tuple[bool, Run]:
+        """The reference, and whether its step is traced without a batch size.
+
+        Batches of several sizes share one trace where the step allows it, since tracing is most of the cost.
+        """
+        whole = self.wholes[self.first.suffix]
+        several = len({str(sizes) for sizes in (batch.sizes for batch in self.batches)}) > 1
+        if several and not self.first.dynamic:
+            try:
+                return True, self._built_and_traced(whole, True)
+            except Exception:  # noqa: BLE001 - a step may need its static shape; then each size has its trace
+                pass
+        return self.first.dynamic, self._built_and_traced(whole, self.first.dynamic)
+
+    def _built_and_traced(self, whole: Any, dynamic: bool) -> Run:
+        run = Run(self.build, tf.distribute.get_strategy(), self.dtype, whole, seed=self.seed)
+        run.trace(whole, dynamic)
+        return run
+
+    @property
+    def num_replicas(self) -> int:
+        """Replicas of the candidate."""
+        return int(self.strategy.num_replicas_in_sync)
+
+    def pinned_dtype(self) -> str | None:
+        """The dtype that trained variables keep although Keras was told another one."""
+        trained = {slot.dtype for slot in self.slots if slot.role == variables.TRAINABLE and slot.floating}
+        return next(iter(sorted(trained - {self.dtype})), None)
+
+    def afresh(self, seed: int) -> "Trial":
+        """Another build and trace of the reference, from the same initial values, under another seed."""
+        return Trial(self.build, self.strategy, self.dtype, self.batches, self.initial, seed)
+
+    @property
+    def slots(self) -> Sequence[Slot]:
+        """The variables, as the reference has them."""
+        return self.reference.slots
+
+    @functools.cached_property
+    def candidate(self) -> Run:
+        """The same program on the replicas, ready to run."""
+        shards = self.shards[self.first.suffix]
+        run = Run(self.build, self.strategy, self.dtype, shards)
+        run.trace(shards, self.dynamic)
+        run.match(self.reference)
+        return run
+
+    @functools.cached_property
+    def replayed(self) -> ReplayRun:
+        """The same program on one device that presents itself as each replica in turn."""
+        shards = self.shards[self.first.suffix]
+        run = ReplayRun(self.build, self.dtype, shards)
+        run.dynamic = self.dynamic
+        run.trace_shard(shards[0])
+        run.match(self.reference)
+        return run
+
+    def pair(self, batch: Batch, steps: int = 1) -> Pair:
+        """Both runs from the initial values, `steps` times the same batch."""
+        pair = Pair(batch, self.on_one_device(batch, steps))
+        try:
+            run = self.candidate
+        except ValueError as error:
+            if "build()" in str(error):
+                raise  # other variables each time: nothing can be compared
+            pair.error = error
+            return pair
+        except Exception as error:  # noqa: BLE001 - any failure of the candidate alone is a finding
+            pair.error = error
+            return pair
+        try:
+            run.write(self.initial)
+            for step in range(steps):
+                pair.candidate.append(run.step(self.shards[batch.suffix], self.dynamic))
+                if step == 0:
+                    pair.saved = variables.saved_and_loaded(run.slots)
+        except Exception as error:  # noqa: BLE001 - as above
+            pair.error = error
+        return pair
+
+    def on_one_device(self, batch: Batch, steps: int = 1) -> list[Evidence]:
+        """The single-device run from the initial values."""
+        self.reference.write(self.initial)
+        with blamed(f"in the single-device reference run ({self.dtype}{', batch ' + batch.suffix[1:] if batch.suffix else ''})"):
+            return [self.reference.step(self.wholes[batch.suffix], self.dynamic) for _ in range(steps)]
+
+    def replay(self, batch: Batch) -> list[Evidence] | None:
+        """What each replica would do if communication were right; None where reductions did not settle."""
+        return self.replayed.replay(self.shards[batch.suffix], self.initial)
+
+    def shards_alone(self, batch: Batch) -> list[Evidence]:
+        """The single-device step on each shard by itself."""
+        return references.each_shard_alone(self.reference, self.shards[batch.suffix], self.initial, self.dynamic)
+
+    def optimizer_replay(self, steps: Sequence[Any]) -> dict[str, list[Any]] | None:
+        """What the reference's optimizer makes of these gradients, from the initial values."""
+        return references.optimizer_replay(self.reference, steps, self.initial)
+
+
+class blamed:  # noqa: N801 - reads as a verb: with blamed("in build()")
+    """Adds a note to an exception of the user's code; what autograph wrapped is unwrapped."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, Exception):
+            original = _unwrapped(error)
+            original.add_note(f"raised {self.where}; verification had not compared anything there")
+            if original is not error:
+                raise original
+
+
+def _unwrapped(error: BaseException) -> BaseException:
+    """Autograph raises a copy of the user's exception with a long text; the original is its context."""
+    while True:
+        inner = error.__cause__ or error.__context__
+        if inner is None or not hasattr(inner, "ag_error_metadata"):
+            return error
+        error = inner

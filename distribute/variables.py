@@ -1,0 +1,160 @@
+"""The variables of a program: what each one is for, how two builds match, and their values on every replica."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from .observe import unwrapped
+
+TRAINABLE = "trainable"
+STATE = "state"
+OPTIMIZER = "optimizer"
+METRIC = "metric"
+SEED = "seed"
+
+Values = Mapping[str, Sequence[np.ndarray]]
+"""By variable, the value on each replica."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One variable of a program.
+
+    Attributes:
+      key: the name under which the report shows it, unique in its program.
+      role: trainable, state, optimizer, metric or seed.
+      variable: the `tf.Variable`, distributed or not.
+    """
+
+    key: str
+    role: str
+    variable: Any
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The variable's shape."""
+        return tuple(self.variable.shape)
+
+    @property
+    def dtype(self) -> str:
+        """The variable's dtype by name."""
+        return str(tf.as_dtype(self.variable.dtype).name)
+
+    @property
+    def floating(self) -> bool:
+        """Whether it holds floating point numbers."""
+        return bool(tf.as_dtype(self.variable.dtype).is_floating)
+
+
+def collect(parts: Sequence[Any], optimizers: Sequence[Any], extra: Sequence[Any]) -> list[Slot]:
+    """The variables of model parts, optimizers and further ones, each once, in a fixed order."""
+    found: dict[int, tuple[str, str, Any]] = {}
+
+    def add(variables: Iterable[Any], role: str) -> None:
+        for variable in variables:
+            inner = unwrapped(variable)
+            name = getattr(variable, "path", None) or inner.name
+            chosen = SEED if "seed_generator_state" in name else role
+            found.setdefault(id(inner), (name, chosen, inner))
+
+    for part in parts:
+        add(_metric_variables(part), METRIC)
+    for part in parts:
+        # An optimizer may stand in the list of parts: what it holds is no weight.
+        is_optimizer = isinstance(part, keras.optimizers.Optimizer)
+        for variable in part.variables:
+            add([variable], OPTIMIZER if is_optimizer else TRAINABLE if _trained(part, variable) else STATE)
+    for optimizer in optimizers:
+        add(optimizer.variables, OPTIMIZER)
+    for variable in extra:
+        add([variable], TRAINABLE if getattr(variable, "trainable", False) else STATE)
+    return _with_unique_keys(list(found.values()))
+
+
+def _metric_variables(part: Any) -> list[Any]:
+    metrics = [part] if isinstance(part, keras.Metric) else getattr(part, "metrics", None) or []
+    return [variable for metric in metrics for variable in metric.variables]
+
+
+def _trained(part: Any, variable: Any) -> bool:
+    if not getattr(variable, "trainable", False):
+        return False
+    trained = getattr(part, "trainable_variables", None)
+    return trained is None or any(variable is one for one in trained)
+
+
+def _with_unique_keys(found: Sequence[tuple[str, str, Any]]) -> list[Slot]:
+    counts: Counter[str] = Counter()
+    slots = []
+    for name, role, variable in found:
+        counts[name] += 1
+        slots.append(Slot(name if counts[name] == 1 else f"{name}#{counts[name]}", role, variable))
+    return slots
+
+
+def matched(reference: Sequence[Slot], other: Sequence[Slot]) -> list[Slot]:
+    """The slots of `other` under the keys of `reference`: by name, by position where names do not match.
+
+    Raises:
+      ValueError: another number of variables, or another shape.
+    """
+    if len(reference) != len(other):
+        names = {slot.key for slot in reference} ^ {slot.key for slot in other}
+        raise ValueError(
+            f"build() made {len(reference)} variables the first time and {len(other)} the next"
+            f" (not in both: {', '.join(sorted(names)) or 'none'}): it must make the same ones each time"
+        )
+    by_key = {slot.key: slot for slot in other}
+    in_order = [by_key[slot.key] for slot in reference] if by_key.keys() == {s.key for s in reference} else other
+    for mine, theirs in zip(reference, in_order, strict=True):
+        if mine.shape != theirs.shape:
+            raise ValueError(
+                f"variable {mine.key!r} has shape {mine.shape} in the first build and {theirs.shape} in the next:"
+                " build() must make the same variables each time"
+            )
+    return [Slot(mine.key, mine.role, theirs.variable) for mine, theirs in zip(reference, in_order, strict=True)]
+
+
+def components(slot: Slot, strategy: tf.distribute.Strategy) -> Sequence[Any]:
+    """The variable's copies, one per replica."""
+    return tuple(strategy.experimental_local_results(slot.variable))
+
+
+def read(slots: Sequence[Slot], strategy: tf.distribute.Strategy) -> dict[str, list[np.ndarray]]:
+    """Every variable's value on every replica."""
+    return {slot.key: [copy.numpy() for copy in components(slot, strategy)] for slot in slots}
+
+
+def write(slots: Sequence[Slot], values: Values, strategy: tf.distribute.Strategy) -> None:
+    """Sets every copy; one given value serves all replicas."""
+    for slot in slots:
+        given = values[slot.key]
+        for index, copy in enumerate(components(slot, strategy)):
+            copy.assign(tf.cast(given[index if len(given) > 1 else 0], copy.dtype))
+
+
+def rounded(values: Values) -> dict[str, list[np.ndarray]]:
+    """Replica 0's values, rounded to what float32 can hold, so that runs of every dtype start from the same."""
+    return {key: [_float32(copies[0])] for key, copies in values.items()}
+
+
+def _float32(value: np.ndarray) -> np.ndarray:
+    return value.astype(np.float32).astype(value.dtype) if value.dtype == np.float64 else value
+
+
+def saved_and_loaded(slots: Sequence[Slot]) -> dict[str, np.ndarray]:
+    """What a checkpoint of these variables holds when it is read again; on N replicas the first one's copy."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = tf.train.Checkpoint(slots=[slot.variable for slot in slots]).write(str(Path(folder) / "state"))
+        reader = tf.train.load_checkpoint(path)
+        return {
+            slot.key: reader.get_tensor(f"slots/{index}/.ATTRIBUTES/VARIABLE_VALUE")
+            for index, slot in enumerate(slots)
+        }
