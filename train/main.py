@@ -62,7 +62,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     source = load_source(recipe.dataset, FLAGS.data_dir)
     subject = Subject(FLAGS.config, recipe, source)
     recording.report = verify_recipe(subject, devices, mode=FLAGS.verify, accept=FLAGS.accept)
-    print_report(console, recording.report, verbose=FLAGS.verbose)
+    recording.print_report(console, verbose=FLAGS.verbose)
     if not recording.report.ok or FLAGS.steps == 0:
         return exit_code_of(recording.report)
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from distribute import Devices, Program, Report
 from distribute.environment import describe_environment
+from distribute.report_text import variables_text
 from train.run_folder import RunFolder
 
 EMPTY_TRAINING: Mapping[str, Any] = {
@@ -49,6 +50,12 @@ class Recording:
                 "training": {**EMPTY_TRAINING, **self.training},
             }
         )
+
+    def print_report(self, console: Console, *, verbose: bool) -> None:
+        """The verification: one screen, and with `verbose` every variable."""
+        if self.report.checks:
+            text = str(self.report) + ("\n" + variables_text(self.report) if verbose else "")
+            console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def print_summary(self, console: Console) -> None:
         """One table: what ran, on what, how well and how fast, and where the record is."""
