@@ -47,9 +47,7 @@ def _marked(check: Check, explained: dict[str, bool], wanted: set[str]) -> Check
     return dataclasses.replace(check, status="accepted", detail=why)
 
 
-def _gradient_explained(
-    trial: Trial, found: Findings, diagnosis: Diagnosis, wanted: set[str], row: Tolerance
-) -> bool:
+def _gradient_explained(trial: Trial, found: Findings, diagnosis: Diagnosis, wanted: set[str], row: Tolerance) -> bool:
     """Whether single-device gradients of the shards, weighted as accepted, are the candidate's."""
     causes = {cause for cause in diagnosis.causes if cause in _WEIGHTING}
     if diagnosis.weights is None or not causes or not causes <= wanted:
@@ -99,5 +97,3 @@ def _like_twin(check: Check, twin: Check | None) -> Check:
     if check.observed is None or twin.observed is None or not np.isclose(check.observed, twin.observed, rtol=0.05):
         return check
     return dataclasses.replace(check, status="accepted", detail=f"as in float64; {check.detail}")
-
-

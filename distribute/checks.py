@@ -44,8 +44,7 @@ def updates(evidence: Evidence, slots: Sequence[Slot], start: Any = None) -> dic
     before = start or evidence.before
     return {
         slot.key: [
-            new - before[slot.key][min(k, len(before[slot.key]) - 1)]
-            for k, new in enumerate(evidence.after[slot.key])
+            new - before[slot.key][min(k, len(before[slot.key]) - 1)] for k, new in enumerate(evidence.after[slot.key])
         ]
         for slot in slots
     }
@@ -94,8 +93,7 @@ def own_accuracy_check(
     own = reference.by_key()
     pooled = _pooled(reference)
     allowed = {
-        one.key: row.multiple * max(own[one.key].residual, pooled, row.own_distance)
-        for one in candidate.differences
+        one.key: row.multiple * max(own[one.key].residual, pooled, row.own_distance) for one in candidate.differences
     }
     worst = max(candidate.differences, key=lambda one: _excess(one.residual, allowed[one.key]))
     limit = allowed[worst.key]
@@ -117,7 +115,9 @@ def _excess(observed: float, allowed: float) -> float:
     return float("inf") if np.isnan(observed) or not allowed else observed / allowed
 
 
-def sync_check(suffix: str, after: Mapping[str, Sequence[np.ndarray]], slots: Sequence[Slot]) -> tuple[Check, list[str]]:
+def sync_check(
+    suffix: str, after: Mapping[str, Sequence[np.ndarray]], slots: Sequence[Slot]
+) -> tuple[Check, list[str]]:
     """All replicas hold the same variables, bit for bit."""
     name = f"replica_sync{suffix}"
     judged = [slot for slot in slots if slot.role not in (variables.METRIC, variables.SEED) and not _on_read(slot)]

@@ -160,9 +160,7 @@ class ChildProcess:
         else:
             how = f"left with exit code {code}"
         message = f"{how} in {self._phase}"
-        return Outcome(
-            phase=self._phase, message=message, report=self._end_of_output(), timed_out=self._timed_out
-        )
+        return Outcome(phase=self._phase, message=message, report=self._end_of_output(), timed_out=self._timed_out)
 
     def _end_of_output(self) -> str:
         self._output.seek(0)

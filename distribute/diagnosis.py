@@ -202,7 +202,9 @@ def _update_only(found: Findings) -> list[str]:
     ratios = [one.ratio for one in comparison.differences if one.ratio is not None and one.norm > strong]
     alike = bool(ratios) and np.allclose(ratios, ratios[0], rtol=1e-3)
     num_replicas = len(found.pair.batch.shards)
-    scaled = alike and any(np.isclose(ratios[0], f, rtol=1e-3) for f in (num_replicas, num_replicas**0.5, 1 / num_replicas))
+    scaled = alike and any(
+        np.isclose(ratios[0], f, rtol=1e-3) for f in (num_replicas, num_replicas**0.5, 1 / num_replicas)
+    )
     return ["learning_rate_scaling"] if scaled else []
 
 

@@ -23,9 +23,13 @@ def coverage(inputs: Inputs, num_replicas: int) -> tuple[Check, list[str], list[
     for how, seen, count in readers:
         more, less = counting.surplus(seen, inputs.truth), counting.missing(seen, inputs.truth)
         if _remainder(seen, inputs.truth, more, less, count * inputs.per_replica_batch):
-            notes += [f"{less} examples do not come {how}: drop_remainder, fewer than one batch per reader"] if less else []
+            notes += (
+                [f"{less} examples do not come {how}: drop_remainder, fewer than one batch per reader"] if less else []
+            )
         else:
-            wrong.append((more + less, f"{how}: {more} examples came too often, {less} of {sum(inputs.truth.values())} never"))
+            wrong.append(
+                (more + less, f"{how}: {more} examples came too often, {less} of {sum(inputs.truth.values())} never")
+            )
             causes += ["replicated_input"] if more else []
     if wrong:
         text = "; ".join(message for _, message in wrong)

@@ -125,9 +125,7 @@ def _from_callable(make: Callable[[Any], Any], strategy: tf.distribute.Strategy)
     return _joined(delivered, truth, ended, workers if workers_ended else None, ())
 
 
-def _joined(
-    delivered: "_Epoch", truth: Counts, ended: bool, workers: Counts | None, notes: Sequence[str]
-) -> Inputs:
+def _joined(delivered: "_Epoch", truth: Counts, ended: bool, workers: Counts | None, notes: Sequence[str]) -> Inputs:
     batches = [delivered.first] + ([delivered.other] if delivered.other else [])
     ended = ended and delivered.ended
     return Inputs(
@@ -182,10 +180,7 @@ def _unknown_size(distributed: Any) -> bool:
 
 
 def _shards(value: Any, strategy: tf.distribute.Strategy) -> list[Any]:
-    leaves = [
-        [local.numpy() for local in strategy.experimental_local_results(leaf)]
-        for leaf in tf.nest.flatten(value)
-    ]
+    leaves = [[local.numpy() for local in strategy.experimental_local_results(leaf)] for leaf in tf.nest.flatten(value)]
     shards = [
         tf.nest.pack_sequence_as(value, [locals_[k] for locals_ in leaves])
         for k in range(strategy.num_replicas_in_sync)
@@ -193,7 +188,9 @@ def _shards(value: Any, strategy: tf.distribute.Strategy) -> list[Any]:
     for shard in shards:
         shapes = [leaf.shape for leaf in tf.nest.flatten(shard)]
         if any(not shape for shape in shapes) or len({shape[0] for shape in shapes}) > 1:
-            raise ValueError(f"a batch of the data set has arrays with unequal leading axes (examples): shapes {shapes}")
+            raise ValueError(
+                f"a batch of the data set has arrays with unequal leading axes (examples): shapes {shapes}"
+            )
     return shards
 
 

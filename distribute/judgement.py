@@ -119,7 +119,9 @@ def update_check(name: str, trial: Trial, pair: Pair, row: Tolerance, steps: int
     expected = {slot.key: replayed[slot.key][0] - start[slot.key][0] for slot in slots}
     slack = checks.update_slack(start, slots, steps)
     actual = checks.updates(pair.candidate[steps - 1], slots, pair.candidate[0].before)
-    again = checks.comparison_check(name, compared(actual, expected, row, slack=slack, common_ratio=False), row.relative)
+    again = checks.comparison_check(
+        name, compared(actual, expected, row, slack=slack, common_ratio=False), row.relative
+    )
     if again.failed:
         return judged
     note = (
@@ -199,16 +201,24 @@ def communication_checks(trial: Trial, found: Findings, row: Tolerance) -> list[
     slots = checks.with_role(trial.replayed.slots, variables.STATE)
     after = references.per_replica(found.replay, slots)
     state = _replicawise(candidate.after, [{k: [v[r]] for k, v in after.items()} for r in range(len(by_replica))], row)
-    found.judged["communication"] = checks.comparison_check(names[0], gradients, row.relative, "shard replay, relative L2")
-    found.judged["communicated state"] = checks.comparison_check(names[1], state, row.relative, "shard replay, relative L2")
+    found.judged["communication"] = checks.comparison_check(
+        names[0], gradients, row.relative, "shard replay, relative L2"
+    )
+    found.judged["communicated state"] = checks.comparison_check(
+        names[1], state, row.relative, "shard replay, relative L2"
+    )
     return []
 
 
 def _replicawise(candidate: dict, replayed: Sequence[dict], row: Tolerance) -> Comparison:
     """Each replica against its own replay; by variable the worst one is kept."""
     each = [
-        compared({key: [copies[k]] for key, copies in candidate.items() if k < len(copies)},
-                 checks.first_copies(one), row, common_ratio=False)
+        compared(
+            {key: [copies[k]] for key, copies in candidate.items() if k < len(copies)},
+            checks.first_copies(one),
+            row,
+            common_ratio=False,
+        )
         for k, one in enumerate(replayed)
     ]
     worst = [max(same, key=lambda one: one.residual) for same in zip(*(c.differences for c in each), strict=True)]
@@ -231,8 +241,9 @@ def judge_low_precision(trial: Trial, pair: Pair, arbiter: Pair | None, row: Tol
     dtype = trial.dtype
     slots = checks.with_role(trial.slots, variables.TRAINABLE)
     truth, reference, candidate = arbiter.reference[0], pair.reference[0], pair.candidate[0]
-    found.judged["gradient"] = _own(f"gradient_equivalence/{dtype}", candidate.gradients, reference.gradients,
-                                    truth.gradients, row)
+    found.judged["gradient"] = _own(
+        f"gradient_equivalence/{dtype}", candidate.gradients, reference.gradients, truth.gradients, row
+    )
     found.judged["update"] = _own(
         f"update_equivalence/{dtype}",
         checks.updates(candidate, slots),

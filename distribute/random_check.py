@@ -1,6 +1,5 @@
 """Two questions about randomness: does one device repeat itself, and do replicas draw different numbers?"""
 
-
 from . import global_state, judgement, randomness
 from .report import Check
 from .tolerances import Tolerance
@@ -54,5 +53,3 @@ def randomness_check(trial: Trial, pair: Pair) -> Check:
         return Check(name, "skipped", detail="not triggered: no random operation draws one row per example")
     detail = f"{same} of {draws} random operations drew the same numbers on all {trial.num_replicas} replicas"
     return Check(name, "failed" if same else "passed", float(same), 0.0, detail)
-
-

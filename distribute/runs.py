@@ -60,7 +60,9 @@ class Subject:
             self.train_step = built.train_step
         else:
             hint = ": call compile() first" if isinstance(built, keras.Model) else ""
-            raise TypeError(f"build() must return a compiled keras.Model or a Program, not {type(built).__name__}{hint}")
+            raise TypeError(
+                f"build() must return a compiled keras.Model or a Program, not {type(built).__name__}{hint}"
+            )
 
     @property
     def is_keras_model(self) -> bool:
@@ -179,9 +181,7 @@ class Run:
         if returned.get("gradients") is not None and not self.subject.is_keras_model:
             trained = [v for part in self.subject.parts for v in _trainable(part)]
             pairs = zip(trained, returned["gradients"], strict=True)
-            recorder.emit(
-                observe.RETURNED, replica, [(observe.unwrapped(v), g) for v, g in pairs if g is not None]
-            )
+            recorder.emit(observe.RETURNED, replica, [(observe.unwrapped(v), g) for v, g in pairs if g is not None])
         scalars = [(name, value) for name, value in returned.items() if name != "gradients"]
         recorder.emit(observe.OUTPUT, replica, [(n, tf.identity(v)) for n, v in scalars if _is_scalar(v)])
 

@@ -144,7 +144,9 @@ class Trial:
     def on_one_device(self, batch: Batch, steps: int = 1) -> list[Evidence]:
         """The single-device run from the initial values."""
         self.reference.write(self.initial)
-        with blamed(f"in the single-device reference run ({self.dtype}{', batch ' + batch.suffix[1:] if batch.suffix else ''})"):
+        with blamed(
+            f"in the single-device reference run ({self.dtype}{', batch ' + batch.suffix[1:] if batch.suffix else ''})"
+        ):
             return [self.reference.step(self.wholes[batch.suffix], self.dynamic) for _ in range(steps)]
 
     def replay(self, batch: Batch) -> list[Evidence] | None:

@@ -155,6 +155,5 @@ def saved_and_loaded(slots: Sequence[Slot]) -> dict[str, np.ndarray]:
         path = tf.train.Checkpoint(slots=[slot.variable for slot in slots]).write(str(Path(folder) / "state"))
         reader = tf.train.load_checkpoint(path)
         return {
-            slot.key: reader.get_tensor(f"slots/{index}/.ATTRIBUTES/VARIABLE_VALUE")
-            for index, slot in enumerate(slots)
+            slot.key: reader.get_tensor(f"slots/{index}/.ATTRIBUTES/VARIABLE_VALUE") for index, slot in enumerate(slots)
         }

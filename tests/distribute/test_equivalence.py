@@ -33,7 +33,8 @@ class TestInnocentPrograms:
         assert check(report, "metrics/mae").status == "passed"
 
     @pytest.mark.parametrize(
-        "optimizer", [keras.optimizers.AdamW, keras.optimizers.Lion, keras.optimizers.RMSprop, keras.optimizers.Adafactor]
+        "optimizer",
+        [keras.optimizers.AdamW, keras.optimizers.Lion, keras.optimizers.RMSprop, keras.optimizers.Adafactor],
     )
     def test_optimizers_that_amplify_rounding_pass(self, optimizer):
         def model():
@@ -58,7 +59,12 @@ class TestInnocentPrograms:
     def test_sparse_gradients_pass(self):
         def model():
             return keras.Sequential(
-                [keras.Input((3,), dtype="int32"), keras.layers.Embedding(9, 4), keras.layers.Flatten(), keras.layers.Dense(1)]
+                [
+                    keras.Input((3,), dtype="int32"),
+                    keras.layers.Embedding(9, 4),
+                    keras.layers.Flatten(),
+                    keras.layers.Dense(1),
+                ]
             )
 
         rows = np.random.default_rng(0).integers(0, 9, (12, 3)).astype("int32")
@@ -131,7 +137,9 @@ class TestPlantedMistakes:
             def train_step(data):
                 with tf.GradientTape() as tape:
                     loss = programs.squared_error(model, *data)
-                for gradient, variable in zip(tape.gradient(loss, model.trainable_variables), model.trainable_variables):  # noqa: B905
+                for gradient, variable in zip(
+                    tape.gradient(loss, model.trainable_variables), model.trainable_variables
+                ):  # noqa: B905
                     variable.value.assign_sub(0.1 * gradient)
                 return {"loss": loss}
 
