@@ -98,7 +98,7 @@ def _limit(measured: Measured) -> Check:
 def _say_out_of_limit(measured: Measured, out: OutOfLimit) -> str:
     batch_size = measured.replicas[0].batch_size
     begin = (
-        f"--memory_limit={measured.limit_mib} is too small: one replica's share ({batch_size} examples) "
+        f"a limit of {measured.limit_mib} MiB is too small: one replica's share ({batch_size} examples) "
         f"{out.message} under it; without a limit it runs, and needs {measured.peak_mib:.1f} MiB at its "
         f"peak. "
     )

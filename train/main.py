@@ -52,7 +52,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     from train.loop import make_train_function
     from train.placement import print_placement_once
     from train.training import SaveInterval, run_training
-    from train.verification import Subject, exit_code_of, verify_loop, verify_recipe
+    from train.verification import Subject, describe_enforcement, exit_code_of, verify_loop, verify_recipe
 
     console = Console()
     from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
@@ -72,6 +72,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
         step_function = print_placement_once(step_function, console)
 
     recording.report = report = verify_loop(subject, report, step_function, program, mode=FLAGS.verify)
+    recording.devices = describe_enforcement(devices, report)
     recording.print_report(console, verbose=FLAGS.verbose)
     if not report.ok or FLAGS.steps == 0:
         return exit_code_of(report)

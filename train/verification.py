@@ -13,7 +13,9 @@ import tensorflow as tf
 
 from configs.recipe import Recipe
 from distribute import Devices, MemoryCheck, Program, Report, start_memory_check, verify
+from distribute.diagnosis import CAUSES
 from train.data import Source, train_batches
+from train.errors import InputError
 from train.loop import StepFunction
 from train.loop_check import check_loop, skipped_loop_check
 from train.recipes import load_recipe
@@ -58,8 +60,11 @@ def verify_recipe(subject: Subject, devices: Devices, *, mode: str, accept: Sequ
     """Verifies what `mode` says: ``all``, ``gradients``, ``memory`` or ``off``.
 
     Raises:
-      ValueError: `accept` names an unknown cause.
+      InputError: `accept` names an unknown cause.
     """
+    unknown = sorted(set(accept) - set(CAUSES))
+    if unknown:
+        raise InputError(f"--accept={','.join(unknown)}: unknown; causes are {', '.join(CAUSES)}")
     report = Report()
     with _memory_check(subject, devices, mode) as memory:
         if mode in ("all", "gradients"):
@@ -82,6 +87,16 @@ def verify_loop(
         batch = next(iter(subject.batches()))
         check = check_loop(step_function, program, subject.build(), batch)
     return report.merge(Report(checks=[check]))
+
+
+def describe_enforcement(devices: Devices, report: Report) -> Devices:
+    """`devices` with what the memory check did for a limit that TensorFlow cannot enforce on CPU."""
+    if devices.kind == "gpu" or devices.memory_limit_mib is None or not report.memory:
+        return devices
+    enforced_by = (
+        "the memory check, which ran one replica's share under it in a process of its own; nothing in training"
+    )
+    return dataclasses.replace(devices, limit_enforced_by=enforced_by)
 
 
 def exit_code_of(report: Report) -> int:
