@@ -9,7 +9,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$name && break; \
 	done || true)
 
-.PHONY: help setup train test lint gpu-test lock clean
+.PHONY: help setup train test lint proof gpu-test lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -36,8 +36,11 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-gpu-test: setup  ## what needs an NVIDIA GPU
-	$(BIN)/python -m pytest tests/gpu $(ARGS)
+proof: setup  ## the exhaustive suites, which repeat slow measurements
+	$(BIN)/python -m pytest -m proof $(ARGS)
+
+gpu-test: setup  ## what needs an NVIDIA GPU; OUTPUT=folder keeps report.json, the memory ledgers and NVML's table
+	$(if $(OUTPUT),GPU_TEST_OUTPUT=$(OUTPUT)) $(BIN)/python -m pytest tests/gpu $(ARGS)
 
 lock: setup  ## choose newer versions for constraints.txt, for all supported Pythons and with the CUDA wheels
 	$(BIN)/python -m pip install --quiet uv

@@ -5,15 +5,15 @@ from tests.process import run_python
 HEAD = "import tensorflow as tf; from distribute import split_device, make_strategy\n"
 
 
-def run(code, **environment):
-    result = run_python(HEAD + code, **environment)
+def run(code):
+    result = run_python(HEAD + code)
     assert result.returncode == 0, result.stderr
     return result.stdout.splitlines()
 
 
-def error_of(code, **environment):
+def error_of(code):
     """The last line of the traceback of a piece of code that fails."""
-    result = run_python(HEAD + code, **environment)
+    result = run_python(HEAD + code)
     assert result.returncode == 1, result.stdout + result.stderr
     return result.stderr.strip().splitlines()[-1]
 
