@@ -14,7 +14,12 @@ from .tolerances import Tolerance
 from .trial import Trial
 from .weights import Weights, predicted
 
-_WEIGHTING = {"uneven_batch_weighting", "loss_summed_over_replicas", "loss_divided_twice", "local_batch_statistics"}
+_WEIGHTING = {
+    "uneven_batch_weighting",
+    "loss_summed_over_replicas",
+    "loss_divided_twice",
+    "local_batch_statistics",
+}
 _PER_REPLICA_STATE = {"moving_statistics_not_aggregated", "unsynchronized_variable"}
 
 
@@ -34,7 +39,10 @@ def accepted_checks(
         "update_equivalence": gradient and _update_explained(trial, found, row),
         "state_equivalence": gradient and state,
         "replica_sync": state and bool(wanted & _PER_REPLICA_STATE) and _only_state_apart(trial, found),
-        "metrics": gradient and state and "local_batch_statistics" in wanted or "metric_aggregation" in wanted,
+        "metrics": gradient
+        and state
+        and "local_batch_statistics" in wanted
+        or "metric_aggregation" in wanted,
     }
     return [_marked(check, explained, wanted) for check in found.checks]
 
@@ -96,8 +104,10 @@ def follow_arbiter(low: Findings, arbiter: Sequence[Check]) -> list[Check]:
 def _like_twin(check: Check, twin: Check | None) -> Check:
     if check.status != "failed" or twin is None or twin.status != "accepted":
         return check
-    if check.observed is None or twin.observed is None or not np.isclose(check.observed, twin.observed, rtol=0.05):
+    if (
+        check.observed is None
+        or twin.observed is None
+        or not np.isclose(check.observed, twin.observed, rtol=0.05)
+    ):
         return check
     return dataclasses.replace(check, status="accepted", detail=f"as in float64; {check.detail}")
-
-

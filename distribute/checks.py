@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from . import variables
-from .compare import Comparison, Difference, compared
+from .compare import Comparison, Difference
 from .report import Check, Status
 from .runs import Evidence
 from .tolerances import RATIO_ROUNDING, Tolerance, tolerance
@@ -51,10 +51,15 @@ def updates(evidence: Evidence, slots: Sequence[Slot], start: Any = None) -> dic
     }
 
 
-def update_slack(before: Mapping[str, Sequence[np.ndarray]], slots: Sequence[Slot], steps: int) -> dict[str, float]:
+def update_slack(
+    before: Mapping[str, Sequence[np.ndarray]], slots: Sequence[Slot], steps: int
+) -> dict[str, float]:
     """Absolute rounding of an update: the weight it is added to is rounded once per step, in both runs."""
     return {
-        slot.key: 4 * steps * tolerance(slot.dtype).epsilon * float(np.linalg.norm(before[slot.key][0].ravel()))
+        slot.key: 4
+        * steps
+        * tolerance(slot.dtype).epsilon
+        * float(np.linalg.norm(before[slot.key][0].ravel()))
         for slot in slots
     }
 
@@ -65,7 +70,9 @@ def comparison_check(name: str, comparison: Comparison, allowed: float, unit: st
     if worst is None:
         return Judged(Check(name, "skipped", detail="there is no such variable in this program"))
     status: Status = "passed" if worst.residual <= allowed else "failed"
-    return Judged(Check(name, status, worst.residual, allowed, described(worst, comparison, unit)), comparison)
+    return Judged(
+        Check(name, status, worst.residual, allowed, described(worst, comparison, unit)), comparison
+    )
 
 
 def described(worst: Difference, comparison: Comparison, unit: str = "relative L2") -> str:
@@ -78,7 +85,11 @@ def described(worst: Difference, comparison: Comparison, unit: str = "relative L
             + (f", replica {worst.replica})" if worst.replica else ")")
         )
     off = sum(1 for one in comparison.differences if one.residual == worst.residual or one.residual > 1e-3)
-    text += f"; {len(comparison.differences)} compared" if off <= 1 else f"; {off} of {len(comparison.differences)}"
+    text += (
+        f"; {len(comparison.differences)} compared"
+        if off <= 1
+        else f"; {off} of {len(comparison.differences)}"
+    )
     text += f"; common ratio {comparison.measured_ratio:.12g}"
     if comparison.common_ratio not in (1.0,):
         text += f" (within {RATIO_ROUNDING:g} of 1: rounding of 1/N, taken out)"
@@ -117,16 +128,22 @@ def _excess(observed: float, allowed: float) -> float:
     return float("inf") if np.isnan(observed) or not allowed else observed / allowed
 
 
-def sync_check(suffix: str, after: Mapping[str, Sequence[np.ndarray]], slots: Sequence[Slot]) -> tuple[Check, list[str]]:
+def sync_check(
+    suffix: str, after: Mapping[str, Sequence[np.ndarray]], slots: Sequence[Slot]
+) -> tuple[Check, list[str]]:
     """All replicas hold the same variables, bit for bit."""
     name = f"replica_sync{suffix}"
-    judged = [slot for slot in slots if slot.role not in (variables.METRIC, variables.SEED) and not _on_read(slot)]
+    judged = [
+        slot for slot in slots if slot.role not in (variables.METRIC, variables.SEED) and not _on_read(slot)
+    ]
     apart = [slot.key for slot in judged if not _alike(after[slot.key])]
     replicas = len(next(iter(after.values()), []))
     if replicas <= 1:
         return Check(name, "skipped", detail="there is one replica only"), []
     if not apart:
-        return Check(name, "passed", 0.0, 0.0, f"{len(judged)} variables are the same on {replicas} replicas"), []
+        return Check(
+            name, "passed", 0.0, 0.0, f"{len(judged)} variables are the same on {replicas} replicas"
+        ), []
     values = {key: " ".join(f"{copy.ravel()[0]:.6g}" for copy in after[key]) for key in apart[:1]}
     detail = (
         f"{len(apart)} of {len(judged)} variables differ between replicas: {_listed(apart)};"

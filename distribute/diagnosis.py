@@ -135,7 +135,11 @@ def _weighting(found: Findings, weights: Weights | None) -> list[str]:
     if dropped.any() and found.failed("communication"):
         return ["dropped_replica", *causes]
     if np.allclose(factors, equal_weight * factors[0] / equal_weight[0], rtol=_NEAR):
-        return ["uneven_batch_weighting", *_common_factor(found, factors[0] / equal_weight[0], num_replicas), *causes]
+        return [
+            "uneven_batch_weighting",
+            *_common_factor(found, factors[0] / equal_weight[0], num_replicas),
+            *causes,
+        ]
     return causes
 
 
@@ -202,11 +206,15 @@ def _update_only(found: Findings) -> list[str]:
     ratios = [one.ratio for one in comparison.differences if one.ratio is not None and one.norm > strong]
     alike = bool(ratios) and np.allclose(ratios, ratios[0], rtol=1e-3)
     num_replicas = len(found.pair.batch.shards)
-    scaled = alike and any(np.isclose(ratios[0], f, rtol=1e-3) for f in (num_replicas, num_replicas**0.5, 1 / num_replicas))
+    scaled = alike and any(
+        np.isclose(ratios[0], f, rtol=1e-3) for f in (num_replicas, num_replicas**0.5, 1 / num_replicas)
+    )
     return ["learning_rate_scaling"] if scaled else []
 
 
 def _metric_only(found: Findings) -> list[str]:
-    wrong = [check for check in found.others if check.name.startswith("metrics/") and check.status == "failed"]
+    wrong = [
+        check for check in found.others if check.name.startswith("metrics/") and check.status == "failed"
+    ]
     right = not found.failed("gradient") and not found.failed("communicated state") and not found.apart
     return ["metric_aggregation"] if wrong and right else []

@@ -67,7 +67,9 @@ def _check_options(
     build: Any, devices: Any, steps: int, dtypes: Sequence[str], strategy: Any, accept: Sequence[str]
 ) -> None:
     if not callable(build):
-        raise TypeError(f"build is a {type(build).__name__}: give a function that returns a fresh model or Program")
+        raise TypeError(
+            f"build is a {type(build).__name__}: give a function that returns a fresh model or Program"
+        )
     if devices is not None and strategy is not None:
         raise ValueError("both devices and strategy were given: give one of them")
     if steps < 1:
@@ -78,7 +80,9 @@ def _check_options(
     if isinstance(dtypes, str) or not dtypes or any(dtype not in TOLERANCES for dtype in dtypes):
         raise ValueError(f"dtypes is {dtypes!r}: give some of {', '.join(TOLERANCES)}")
     if tf.distribute.has_strategy():
-        raise RuntimeError("verify was called inside a strategy's scope: call it outside, it enters the scopes itself")
+        raise RuntimeError(
+            "verify was called inside a strategy's scope: call it outside, it enters the scopes itself"
+        )
 
 
 class _Verification:
@@ -107,7 +111,9 @@ class _Verification:
         self._lower_precision(main, first)
         self._single_questions(main, first)
         accepted = [cause for cause in self.accept if cause in self.causes]
-        self.notes += [f"{cause} was accepted and did not occur" for cause in self.accept if cause not in accepted]
+        self.notes += [
+            f"{cause} was accepted and did not occur" for cause in self.accept if cause not in accepted
+        ]
         return Report(
             checks=tuple(self.checks),
             causes=tuple(cause for cause in dict.fromkeys(self.causes) if cause not in accepted),
@@ -132,7 +138,9 @@ class _Verification:
                 raise
         if pinned is None:
             return trial, tolerance(ARBITER)
-        reason = f"the program pins its dtype ({pinned}): it is judged by the table of {pinned}, weaker evidence"
+        reason = (
+            f"the program pins its dtype ({pinned}): it is judged by the table of {pinned}, weaker evidence"
+        )
         self._skip(f"gradient_equivalence/{ARBITER}", reason)
         self.notes.append(reason)
         return Trial(self.build, self.strategy, "float32", batches), tolerance(pinned)

@@ -13,9 +13,17 @@ def coverage(inputs: Inputs, num_replicas: int) -> tuple[Check, list[str], list[
     sizes = inputs.batches[0].sizes
     shards = f"shard sizes {sizes}"
     if inputs.delivered is None:
-        return Check(NAME, "passed", 0.0, 0.0, f"a list of batches is split, each example once; {shards}"), [], []
+        return (
+            Check(NAME, "passed", 0.0, 0.0, f"a list of batches is split, each example once; {shards}"),
+            [],
+            [],
+        )
     if inputs.truth is None:
-        return Check(NAME, "skipped", detail=f"the data set does not end within the batches read; {shards}"), [], []
+        return (
+            Check(NAME, "skipped", detail=f"the data set does not end within the batches read; {shards}"),
+            [],
+            [],
+        )
     readers = [("as the strategy reads it", inputs.delivered, 1)]
     if inputs.workers is not None:
         readers.append((f"with {num_replicas} readers, one per replica", inputs.workers, num_replicas))
@@ -23,15 +31,32 @@ def coverage(inputs: Inputs, num_replicas: int) -> tuple[Check, list[str], list[
     for how, seen, count in readers:
         more, less = counting.surplus(seen, inputs.truth), counting.missing(seen, inputs.truth)
         if _remainder(seen, inputs.truth, more, less, count * inputs.per_replica_batch):
-            notes += [f"{less} examples do not come {how}: drop_remainder, fewer than one batch per reader"] if less else []
+            notes += (
+                [f"{less} examples do not come {how}: drop_remainder, fewer than one batch per reader"]
+                if less
+                else []
+            )
         else:
-            wrong.append((more + less, f"{how}: {more} examples came too often, {less} of {sum(inputs.truth.values())} never"))
+            wrong.append(
+                (
+                    more + less,
+                    f"{how}: {more} examples came too often, {less} of {sum(inputs.truth.values())} never",
+                )
+            )
             causes += ["replicated_input"] if more else []
     if wrong:
         text = "; ".join(message for _, message in wrong)
-        return Check(NAME, "failed", float(max(n for n, _ in wrong)), 0.0, f"{text}; {shards}"), causes[:1], notes
+        return (
+            Check(NAME, "failed", float(max(n for n, _ in wrong)), 0.0, f"{text}; {shards}"),
+            causes[:1],
+            notes,
+        )
     total = sum(inputs.truth.values())
-    return Check(NAME, "passed", 0.0, 0.0, f"{total} examples of one epoch, each one once; {shards}"), [], notes
+    return (
+        Check(NAME, "passed", 0.0, 0.0, f"{total} examples of one epoch, each one once; {shards}"),
+        [],
+        notes,
+    )
 
 
 def _remainder(seen: Counts, truth: Counts, more: int, less: int, allowed: int) -> bool:

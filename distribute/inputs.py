@@ -137,10 +137,15 @@ def _joined(
         workers=workers,
         per_replica_batch=max(delivered.first.sizes),
         ended=ended,
-        reason_even="" if delivered.other else f"every batch of the epoch has the size {sum(delivered.first.sizes)}",
+        reason_even=""
+        if delivered.other
+        else f"every batch of the epoch has the size {sum(delivered.first.sizes)}",
         notes=notes
         if ended
-        else (*notes, f"the data set had not ended after {MAX_BATCHES} batches: coverage is judged on what was read"),
+        else (
+            *notes,
+            f"the data set had not ended after {MAX_BATCHES} batches: coverage is judged on what was read",
+        ),
     )
 
 
@@ -193,7 +198,9 @@ def _shards(value: Any, strategy: tf.distribute.Strategy) -> list[Any]:
     for shard in shards:
         shapes = [leaf.shape for leaf in tf.nest.flatten(shard)]
         if any(not shape for shape in shapes) or len({shape[0] for shape in shapes}) > 1:
-            raise ValueError(f"a batch of the data set has arrays with unequal leading axes (examples): shapes {shapes}")
+            raise ValueError(
+                f"a batch of the data set has arrays with unequal leading axes (examples): shapes {shapes}"
+            )
     return shards
 
 

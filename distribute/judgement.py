@@ -80,10 +80,21 @@ def _not_run(pair: Pair, dtype: str) -> list[Check]:
     sizes = f" (shard sizes {pair.batch.sizes})"
     return [
         Check(f"execution{suffix}", "failed", detail=what + sizes),
-        Check(f"gradient_equivalence/{dtype}{suffix}", "failed", detail="not measured: see execution" + suffix),
+        Check(
+            f"gradient_equivalence/{dtype}{suffix}", "failed", detail="not measured: see execution" + suffix
+        ),
         *(
-            Check(f"{name}{suffix}", "skipped", detail="the replicas raised an exception: see execution" + suffix)
-            for name in (f"update_equivalence/{dtype}", f"state_equivalence/{dtype}", "replica_sync", "metrics/loss")
+            Check(
+                f"{name}{suffix}",
+                "skipped",
+                detail="the replicas raised an exception: see execution" + suffix,
+            )
+            for name in (
+                f"update_equivalence/{dtype}",
+                f"state_equivalence/{dtype}",
+                "replica_sync",
+                "metrics/loss",
+            )
         ),
     ]
 
@@ -119,7 +130,9 @@ def update_check(name: str, trial: Trial, pair: Pair, row: Tolerance, steps: int
     expected = {slot.key: replayed[slot.key][0] - start[slot.key][0] for slot in slots}
     slack = checks.update_slack(start, slots, steps)
     actual = checks.updates(pair.candidate[steps - 1], slots, pair.candidate[0].before)
-    again = checks.comparison_check(name, compared(actual, expected, row, slack=slack, common_ratio=False), row.relative)
+    again = checks.comparison_check(
+        name, compared(actual, expected, row, slack=slack, common_ratio=False), row.relative
+    )
     if again.failed:
         return judged
     note = (
@@ -170,7 +183,9 @@ def saved_check(name: str, trial: Trial, pair: Pair, row: Tolerance) -> Judged:
     start, after = pair.reference[0].before, pair.reference[0].after
     expected = {slot.key: after[slot.key][0] for slot in slots}
     slack = {key: 4 * row.epsilon * float(np.linalg.norm(value.ravel())) for key, value in expected.items()}
-    moved = {slot.key: float(np.linalg.norm((after[slot.key][0] - start[slot.key][0]).ravel())) for slot in slots}
+    moved = {
+        slot.key: float(np.linalg.norm((after[slot.key][0] - start[slot.key][0]).ravel())) for slot in slots
+    }
     # The update's own check says how exact it is; here only what was stored is in question.
     amplified = {key: slack[key] + RATIO_ROUNDING * moved[key] for key in slack}
     actual = {slot.key: [pair.saved[slot.key]] for slot in slots}
@@ -183,7 +198,9 @@ def saved_check(name: str, trial: Trial, pair: Pair, row: Tolerance) -> Judged:
 
 
 def _saved_what_it_held(pair: Pair, slots: Sequence[variables.Slot]) -> bool:
-    return all(np.array_equal(pair.saved[s.key], pair.candidate[0].after[s.key][0], equal_nan=True) for s in slots)
+    return all(
+        np.array_equal(pair.saved[s.key], pair.candidate[0].after[s.key][0], equal_nan=True) for s in slots
+    )
 
 
 def communication_checks(trial: Trial, found: Findings, row: Tolerance) -> list[Check]:
@@ -198,20 +215,32 @@ def communication_checks(trial: Trial, found: Findings, row: Tolerance) -> list[
     gradients = _replicawise(candidate.gradients, by_replica, row)
     slots = checks.with_role(trial.replayed.slots, variables.STATE)
     after = references.per_replica(found.replay, slots)
-    state = _replicawise(candidate.after, [{k: [v[r]] for k, v in after.items()} for r in range(len(by_replica))], row)
-    found.judged["communication"] = checks.comparison_check(names[0], gradients, row.relative, "shard replay, relative L2")
-    found.judged["communicated state"] = checks.comparison_check(names[1], state, row.relative, "shard replay, relative L2")
+    state = _replicawise(
+        candidate.after, [{k: [v[r]] for k, v in after.items()} for r in range(len(by_replica))], row
+    )
+    found.judged["communication"] = checks.comparison_check(
+        names[0], gradients, row.relative, "shard replay, relative L2"
+    )
+    found.judged["communicated state"] = checks.comparison_check(
+        names[1], state, row.relative, "shard replay, relative L2"
+    )
     return []
 
 
 def _replicawise(candidate: dict, replayed: Sequence[dict], row: Tolerance) -> Comparison:
     """Each replica against its own replay; by variable the worst one is kept."""
     each = [
-        compared({key: [copies[k]] for key, copies in candidate.items() if k < len(copies)},
-                 checks.first_copies(one), row, common_ratio=False)
+        compared(
+            {key: [copies[k]] for key, copies in candidate.items() if k < len(copies)},
+            checks.first_copies(one),
+            row,
+            common_ratio=False,
+        )
         for k, one in enumerate(replayed)
     ]
-    worst = [max(same, key=lambda one: one.residual) for same in zip(*(c.differences for c in each), strict=True)]
+    worst = [
+        max(same, key=lambda one: one.residual) for same in zip(*(c.differences for c in each), strict=True)
+    ]
     return Comparison(worst, 1.0, max((c.measured_ratio for c in each), key=lambda r: abs(r - 1)))
 
 
@@ -231,8 +260,9 @@ def judge_low_precision(trial: Trial, pair: Pair, arbiter: Pair | None, row: Tol
     dtype = trial.dtype
     slots = checks.with_role(trial.slots, variables.TRAINABLE)
     truth, reference, candidate = arbiter.reference[0], pair.reference[0], pair.candidate[0]
-    found.judged["gradient"] = _own(f"gradient_equivalence/{dtype}", candidate.gradients, reference.gradients,
-                                    truth.gradients, row)
+    found.judged["gradient"] = _own(
+        f"gradient_equivalence/{dtype}", candidate.gradients, reference.gradients, truth.gradients, row
+    )
     found.judged["update"] = _own(
         f"update_equivalence/{dtype}",
         checks.updates(candidate, slots),
@@ -250,7 +280,9 @@ def judge_low_precision(trial: Trial, pair: Pair, arbiter: Pair | None, row: Tol
     return found
 
 
-def _own(name: str, candidate: dict, reference: dict, truth: dict, row: Tolerance, slack: dict | None = None) -> Judged:
+def _own(
+    name: str, candidate: dict, reference: dict, truth: dict, row: Tolerance, slack: dict | None = None
+) -> Judged:
     right = checks.first_copies(truth)
     return checks.own_accuracy_check(
         name,

@@ -116,7 +116,11 @@ def observing(recorder: Recorder) -> Iterator[None]:
         for owner, name, wrap in (
             (tf.GradientTape, "gradient", _tape_hook),
             (defining_class(optimizer, "apply"), "apply", _apply_hook),
-            (defining_class(optimizer, "_all_reduce_sum_gradients"), "_all_reduce_sum_gradients", _reduce_hook),
+            (
+                defining_class(optimizer, "_all_reduce_sum_gradients"),
+                "_all_reduce_sum_gradients",
+                _reduce_hook,
+            ),
             (defining_class(tf.distribute.ReplicaContext, "all_reduce"), "all_reduce", _all_reduce_hook),
         ):
             stack.enter_context(patched(owner, name, partial(wrap, recorder)))
@@ -141,7 +145,9 @@ def _apply_hook(recorder: Recorder, original: Any) -> Any:
         if all(known is not optimizer for known in recorder.optimizers):
             recorder.optimizers.append(optimizer)
         grads = list(grads)
-        variables = optimizer._trainable_variables if trainable_variables is None else list(trainable_variables)
+        variables = (
+            optimizer._trainable_variables if trainable_variables is None else list(trainable_variables)
+        )
         recorder.emit(HANDED, replica_id(), _variable_pairs(zip(grads, variables, strict=False)))
         return original(optimizer, grads, variables if grads else trainable_variables)
 

@@ -1,6 +1,5 @@
 """Two questions about randomness: does one device repeat itself, and do replicas draw different numbers?"""
 
-
 from . import global_state, judgement, randomness
 from .report import Check
 from .tolerances import Tolerance
@@ -48,11 +47,11 @@ def randomness_check(trial: Trial, pair: Pair) -> Check:
     if not randomness_drawn(trial):
         return Check(name, "skipped", detail="not triggered: the step has no random operation")
     if trial.num_replicas == 1 or not pair.candidate:
-        return Check(name, "skipped", detail="not triggered: there is one replica only, or the replicas did not run")
+        return Check(
+            name, "skipped", detail="not triggered: there is one replica only, or the replicas did not run"
+        )
     same, draws = randomness_of(trial, pair)
     if not draws:
         return Check(name, "skipped", detail="not triggered: no random operation draws one row per example")
     detail = f"{same} of {draws} random operations drew the same numbers on all {trial.num_replicas} replicas"
     return Check(name, "failed" if same else "passed", float(same), 0.0, detail)
-
-

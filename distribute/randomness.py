@@ -79,7 +79,13 @@ def _unless_eager(wrap: Callable, original: Callable) -> Callable:
 
 
 def _fixed(
-    recorder: Recorder, name: str, whole_numbers: bool, original: Callable, shape: Any, *args: Any, **kwargs: Any
+    recorder: Recorder,
+    name: str,
+    whole_numbers: bool,
+    original: Callable,
+    shape: Any,
+    *args: Any,
+    **kwargs: Any,
 ) -> Any:
     recorder.random_ops.append(name)
     template = original(shape, *args, **kwargs)
@@ -107,7 +113,9 @@ def _bounds(name: str, args: Any, kwargs: Any) -> tuple[Any, Any]:
     return low, high
 
 
-def _reported(recorder: Recorder, name: str, original: Callable, shape: Any, *args: Any, **kwargs: Any) -> Any:
+def _reported(
+    recorder: Recorder, name: str, original: Callable, shape: Any, *args: Any, **kwargs: Any
+) -> Any:
     values = original(shape, *args, **kwargs)
     recorder.random_ops.append(name)
     recorder.emit(DRAWN, replica_id(), [(name, tf.identity(values))])

@@ -25,7 +25,9 @@ class ReplayRun(Run):
 
     def __init__(self, build: Callable[[], Any], dtype: str, shards: Shards) -> None:
         self.stage = Stage(len(shards))
-        super().__init__(build, tf.distribute.get_strategy(), dtype, shards, around=partial(presented, self.stage))
+        super().__init__(
+            build, tf.distribute.get_strategy(), dtype, shards, around=partial(presented, self.stage)
+        )
 
     def trace_shard(self, shard: Any) -> Any:
         """The step of one replica as a graph of (shard, replica)."""
@@ -116,7 +118,9 @@ def optimizer_replay(
     right update of rounded gradients, without a number for how much an optimizer amplifies rounding.
     """
     keys = {id(slot.variable): slot.key for slot in run.slots}
-    plan = [(opt, [(keys.get(id(unwrapped(v))), v) for v in given]) for opt, given in run.recorder.applications]
+    plan = [
+        (opt, [(keys.get(id(unwrapped(v))), v) for v in given]) for opt, given in run.recorder.applications
+    ]
     named = [key for _, pairs in plan for key, _ in pairs]
     if not plan or len(set(named)) < len(named):
         return None

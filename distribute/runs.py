@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from . import global_state, observe, randomness, variables
+from .blame import blamed
 from .observe import Recorder
 from .program import Program
 from .variables import Slot
@@ -60,7 +61,9 @@ class Subject:
             self.train_step = built.train_step
         else:
             hint = ": call compile() first" if isinstance(built, keras.Model) else ""
-            raise TypeError(f"build() must return a compiled keras.Model or a Program, not {type(built).__name__}{hint}")
+            raise TypeError(
+                f"build() must return a compiled keras.Model or a Program, not {type(built).__name__}{hint}"
+            )
 
     @property
     def is_keras_model(self) -> bool:
@@ -112,9 +115,18 @@ class Run:
         self.recorder = Recorder()
         self._traces: dict[Any, Any] = {}
         self.slots: list[Slot] = []
-        with self._setting(), strategy.scope():
+        self._first_shard = shards[0]
+        self._prepared = False
+        num_replicas = strategy.num_replicas_in_sync
+        with self._setting(), strategy.scope(), blamed(f"in build(), for {num_replicas} replica(s), {dtype}"):
             self.subject = Subject(build())
-            self.subject.prepare(tensors(shards[0]))
+
+    def prepare(self) -> None:
+        """Makes the variables that `fit` would make ahead of the first step."""
+        if not self._prepared:
+            with self._setting(), self.strategy.scope():
+                self.subject.prepare(tensors(self._first_shard))
+            self._prepared = True
 
     @contextlib.contextmanager
     def _setting(self) -> Iterator[None]:
@@ -124,7 +136,9 @@ class Run:
     def match(self, reference: "Run | None") -> None:
         """Lists the variables, under the reference's keys where there is one; to be called after a trace."""
         subject = self.subject
-        seen = [one for one in self.recorder.optimizers if all(one is not known for known in subject.optimizers)]
+        seen = [
+            one for one in self.recorder.optimizers if all(one is not known for known in subject.optimizers)
+        ]
         slots = variables.collect(subject.parts, [*subject.optimizers, *seen], subject.extra)
         self.slots = slots if reference is None else variables.matched(reference.slots, slots)
 
@@ -201,12 +215,21 @@ class Run:
                     copy.assign(tf.zeros_like(copy))
 
     def _evidence(self, before: Mapping[str, list[np.ndarray]], sizes: Sequence[int]) -> Evidence:
-        kinds = (observe.APPLIED, observe.RETURNED, observe.LOCAL, observe.HANDED, observe.FED, observe.USER_REDUCED)
+        kinds = (
+            observe.APPLIED,
+            observe.RETURNED,
+            observe.LOCAL,
+            observe.HANDED,
+            observe.FED,
+            observe.USER_REDUCED,
+        )
         seen = {kind: self._by_variable(kind) for kind in kinds}
         after = self.read()
         source, gradients = self._applied(seen, before, after)
         with global_state.precision(self.dtype):
-            metrics = {name: float(np.asarray(v)) for name, v in self.subject.metrics().items() if _is_scalar(v)}
+            metrics = {
+                name: float(np.asarray(v)) for name, v in self.subject.metrics().items() if _is_scalar(v)
+            }
         return Evidence(
             before=before,
             after=after,

@@ -112,14 +112,18 @@ def matched(reference: Sequence[Slot], other: Sequence[Slot]) -> list[Slot]:
             f" (not in both: {', '.join(sorted(names)) or 'none'}): it must make the same ones each time"
         )
     by_key = {slot.key: slot for slot in other}
-    in_order = [by_key[slot.key] for slot in reference] if by_key.keys() == {s.key for s in reference} else other
+    in_order = (
+        [by_key[slot.key] for slot in reference] if by_key.keys() == {s.key for s in reference} else other
+    )
     for mine, theirs in zip(reference, in_order, strict=True):
         if mine.shape != theirs.shape:
             raise ValueError(
                 f"variable {mine.key!r} has shape {mine.shape} in the first build and {theirs.shape} in the next:"
                 " build() must make the same variables each time"
             )
-    return [Slot(mine.key, mine.role, theirs.variable) for mine, theirs in zip(reference, in_order, strict=True)]
+    return [
+        Slot(mine.key, mine.role, theirs.variable) for mine, theirs in zip(reference, in_order, strict=True)
+    ]
 
 
 def components(slot: Slot, strategy: tf.distribute.Strategy) -> Sequence[Any]:

@@ -72,5 +72,3 @@ def _fit(columns: np.ndarray, target: np.ndarray) -> np.ndarray | None:
     solution = np.linalg.lstsq(columns, target, rcond=None)[0]
     left = float(np.linalg.norm(columns @ solution - target))
     return solution if left <= _EXACT * float(np.linalg.norm(target)) else None
-
-
