@@ -10,10 +10,10 @@ def chosen_strategy(devices: Any, strategy: tf.distribute.Strategy | None) -> tf
     if strategy is not None:
         return strategy
     # Imported here: a user's own strategy needs neither.
-    from .devices import current_split, split_device
+    from .devices import current_devices, split_device
     from .strategy import make_strategy
 
-    return make_strategy(devices or current_split() or split_device(2))
+    return make_strategy(devices or current_devices() or split_device(2))
 
 
 def described_devices(devices: Any, strategy: tf.distribute.Strategy) -> dict[str, Any]:

@@ -18,9 +18,12 @@ class Program:
       model: anything with ``.variables``, or a list of such.
       optimizer: the Keras optimizer that ``train_step`` applies, if there is one.
       variables: further variables that the step reads or writes and that neither model nor optimizer holds.
+      evaluate_step: what one replica does with one shard in evaluation, if it does: takes what ``train_step``
+        takes and changes no weights. `check_memory` holds it to the replica's limit as well.
     """
 
     train_step: TrainStep
     model: Any
     optimizer: Any = None
     variables: Sequence[Any] = ()
+    evaluate_step: Callable[[Any], Any] | None = None

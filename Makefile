@@ -1,0 +1,48 @@
+# The two commands of this repository are `make train` and `make test`. `make help` lists the rest.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+# The first supported Python on the path; PYTHON=… chooses another.
+PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$name && break; \
+	done || true)
+
+.PHONY: help setup train test lint gpu-test lock clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(STAMP)  ## create .venv and install the pinned requirements
+
+$(STAMP): requirements.txt requirements-gpu.txt requirements-dev.txt constraints.txt pyproject.toml
+	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+		echo "make: Python 3.11, 3.12 or 3.13 is needed; found: $$($(or $(PYTHON),python3) --version 2>&1 | head -n 1). Install one, or name it: make setup PYTHON=/path/to/python3.12" >&2; \
+		exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		$$(if test -e /proc/driver/nvidia/version; then echo -r requirements-gpu.txt; fi) -r requirements-dev.txt -r requirements.txt
+	@touch $(STAMP)
+
+train: setup  ## train the conv net on two virtual GPUs; ARGS="--steps=100" adds flags
+	$(BIN)/python train/main.py --virtual_gpus=2 --memory_limit=1024 $(ARGS)
+
+test: setup  ## what CI runs
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: setup  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+gpu-test: setup  ## what needs an NVIDIA GPU
+	$(BIN)/python -m pytest tests/gpu $(ARGS)
+
+lock: setup  ## choose newer versions for constraints.txt, for all supported Pythons and with the CUDA wheels
+	$(BIN)/python -m pip install --quiet uv
+	grep -v '^-e' requirements.txt | cat - requirements-dev.txt | $(BIN)/uv pip compile --quiet --universal \
+		--python-version 3.11 --no-annotate --no-header - requirements-gpu.txt --output-file constraints.txt --upgrade
+
+clean:  ## remove the environment and caches; runs/ stays
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache *.egg-info

@@ -1,0 +1,14 @@
+"""The conv net of the TensorFlow tutorial on the 1,797 handwritten digits that scikit-learn ships.
+
+Command:  python train/main.py --virtual_gpus=2 --memory_limit=1024
+"""
+
+import keras
+
+from configs.recipe import Recipe
+from models import build_conv_net
+
+
+def get_config() -> Recipe:
+    """Adam with a constant learning rate, shifts of up to 3 pixels."""
+    return Recipe(build_model=build_conv_net, build_optimizer=keras.optimizers.Adam)

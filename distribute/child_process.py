@@ -1,0 +1,175 @@
+"""A child process as its parent sees it: started with its path, heard to its end, never left behind."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from distribute import child_main
+
+_OUTPUT_SHOWN = 2000  # characters: the end of what a child printed, where it died without a word
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a child ended.
+
+    Attributes:
+      result: what its entry returned; None unless it ended well.
+      phase: the last phase that it announced.
+      error_types: names of the classes of the exception that ended it, the most derived first.
+      text: what that exception says.
+      message: for a child that failed, one line on what happened.
+      report: the child's traceback, or the end of its output.
+      timed_out: it was killed because its time was over.
+    """
+
+    result: Any = None
+    phase: str = ""
+    error_types: tuple[str, ...] = ()
+    text: str = ""
+    message: str = ""
+    report: str = ""
+    timed_out: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """True when the entry returned."""
+        return not self.message
+
+    @property
+    def died(self) -> bool:
+        """True when it ended without an exception: by a signal or by leaving."""
+        return not self.ok and not self.error_types
+
+
+class ChildProcess:
+    """Runs ``entry(channel, **arguments)`` in a process of its own.
+
+    The child has the parent's ``sys.path`` and working directory, dies with the parent, and prints nowhere:
+    what it prints is kept for the message of a failure. It is killed after ``timeout_s`` seconds. While
+    ``entry`` is being imported the modules named in ``without`` are as if they were not installed.
+
+    To be started and heard by one thread that lives longer: on Linux a child dies with its parent's thread.
+    """
+
+    def __init__(
+        self,
+        entry: str,
+        arguments: Mapping[str, Any],
+        *,
+        environment: Mapping[str, str],
+        timeout_s: float,
+        without: Sequence[str] = (),
+    ) -> None:
+        start = {
+            "parent": os.getpid(),
+            "entry": entry,
+            "arguments": arguments,
+            "without": without,
+        }
+        # An anonymous file and no pipe: nobody has to read it while the child runs, and nothing is left on
+        # disk.
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115
+        self._process = subprocess.Popen(
+            # -P: the folder of child_main.py must not come first on the path.
+            [sys.executable, "-P", str(Path(child_main.__file__)), json.dumps(start)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._output,
+            env={**environment, "PYTHONPATH": _python_path()},
+        )
+        self._phase = "start"
+        self._outcome: Outcome | None = None
+        self._last: dict[str, Any] | None = None
+        self._timeout_s = timeout_s
+        self._timed_out = False
+        self._timer = threading.Timer(timeout_s, self._time_out)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _time_out(self) -> None:
+        self._timed_out = True
+        self.kill()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def kill(self) -> None:
+        """Ends the child at once; `outcome` still has to be asked for, and then does not wait."""
+        self._process.kill()
+
+    def send(self, payload: bytes) -> None:
+        """Sends the message that a child waits for, and does not wait until that has been read."""
+        threading.Thread(target=self._write, args=(payload,), daemon=True).start()
+
+    def _write(self, payload: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError):  # a child that is gone is found out by `outcome`
+            child_main.write_message(cast(BinaryIO, self._process.stdin), {}, payload)
+
+    def receive(self, kind: str) -> bytes | None:
+        """Waits for a message of this kind and returns its payload; None where the child ended before."""
+        while self._last is None:
+            message = child_main.read_message(cast(BinaryIO, self._process.stdout))
+            if message is None:
+                return None
+            header, payload = message
+            if header["kind"] in ("result", "error"):
+                self._last = header
+            elif header["kind"] == "phase":
+                self._phase = header["phase"]
+            if header["kind"] == kind:
+                return payload
+        return None
+
+    def outcome(self) -> Outcome:
+        """Waits for the child's end and says how it ended; to be asked by the thread that started it."""
+        if self._outcome is None:
+            self.receive("result")
+            self._process.wait()
+            self._timer.cancel()
+            self._outcome = self._judge()
+            self._output.close()
+            for pipe in (self._process.stdin, self._process.stdout):
+                with contextlib.suppress(BrokenPipeError):
+                    cast(BinaryIO, pipe).close()
+        return self._outcome
+
+    def _judge(self) -> Outcome:
+        if self._last is not None and self._last["kind"] == "error":
+            types, text = tuple(self._last["types"]), self._last["text"]
+            message = f"raised {types[0]} in {self._phase}: {text}"
+            return Outcome(None, self._phase, types, text, message, self._last["traceback"])
+        if self._last is not None:
+            return Outcome(result=self._last["result"], phase=self._phase)
+        code = self._process.returncode
+        if self._timed_out:
+            how = f"had not ended after {self._timeout_s:.0f} s"
+        elif code < 0:
+            how = f"died of {signal.Signals(-code).name}"
+        else:
+            how = f"left with exit code {code}"
+        message = f"{how} in {self._phase}"
+        return Outcome(
+            phase=self._phase, message=message, report=self._end_of_output(), timed_out=self._timed_out
+        )
+
+    def _end_of_output(self) -> str:
+        self._output.seek(0)
+        text = self._output.read().decode(errors="replace").strip()
+        return text[-_OUTPUT_SHOWN:]
+
+
+def _python_path() -> str:
+    # "" stands for the working directory, and in PYTHONPATH for nothing.
+    return os.pathsep.join(folder or str(Path.cwd()) for folder in sys.path)

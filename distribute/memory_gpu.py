@@ -1,0 +1,110 @@
+"""The check of memory on GPUs: in this process, where TensorFlow counts each logical device by itself.
+
+Written for a machine that its authors did not have: the arithmetic is shared with the CPU's and tested there,
+what is left here is which counters are read when.
+"""
+
+import gc
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from distribute import nvml
+from distribute.devices import Devices
+from distribute.memory_steps import StepRecorder, evaluate, state_bytes, train
+from distribute.memory_trace import MemoryTrace
+from distribute.memory_verdict import Measured, report_on, report_out_of_memory
+from distribute.report import Report
+from distribute.shards import first_shards, join, num_examples
+from distribute.strategy import make_strategy
+
+# What a GPU without memory left says instead of "out of memory" (tensorflow#9489, #35029, #7072, #24496).
+_DISGUISES = (
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR",
+    "failed to create cublas handle",
+    "GEMM launch failed",
+    "No algorithm worked",
+)
+
+
+def check_here(build: Callable[[], Any], data: Any, devices: Devices) -> Report:
+    """Trains the program on all devices, then on the first one alone, and judges what the counters showed.
+
+    Args:
+      build: called in the scope of each strategy.
+      data: as `verify` takes it.
+      devices: what `split_device` made in this process.
+    """
+    shards = first_shards(data, len(devices.names))
+    # Where the batch has fewer examples than there are replicas, the last replicas would be empty.
+    shares = shards + shards[-1:] * (len(devices.names) - len(shards))
+    try:
+        replicas = _measure(make_strategy(devices), devices.names, build, shares)
+    except tf.errors.OpError as error:
+        if not is_out_of_memory(error):
+            raise
+        return report_out_of_memory(_first_line(error), devices.memory_limit_mib)
+    process = _process_ledger(replicas)
+    gc.collect()
+    reference, no_reference = _measure_reference(devices.names[0], build, shards)
+    return report_on(
+        Measured(
+            limit_mib=devices.memory_limit_mib,
+            devices=devices.names,
+            replicas=replicas,
+            reference=reference,
+            no_reference=no_reference,
+            how=f"measured on each of {len(replicas)} devices while all train, all-reduce included",
+            process=process,
+        )
+    )
+
+
+def is_out_of_memory(error: tf.errors.OpError) -> bool:
+    """True for the allocator's own error, and for those that a library raises when it gets no memory."""
+    return isinstance(error, tf.errors.ResourceExhaustedError) or any(
+        text in str(error) for text in _DISGUISES
+    )
+
+
+def _measure(
+    strategy: tf.distribute.Strategy, devices: Sequence[str], build: Callable[[], Any], shards: Sequence[Any]
+) -> list[MemoryTrace]:
+    with strategy.scope():
+        recorder = StepRecorder(devices)
+        built = build()
+        train(built, shards, recorder)
+        evaluation_peaks = evaluate(built, shards, recorder)
+        sizes = [num_examples(shard) for shard in shards]
+        return recorder.traces(sizes, state_bytes(built), evaluation_peaks)
+
+
+def _measure_reference(
+    device: str, build: Callable[[], Any], shards: Sequence[Any]
+) -> tuple[MemoryTrace | None, str]:
+    try:
+        (trace,) = _measure(tf.distribute.OneDeviceStrategy(device), [device], build, [join(shards)])
+    except tf.errors.OpError as error:
+        if not is_out_of_memory(error):
+            raise
+        return None, f"the whole global batch does not fit on {device} under its limit: {_first_line(error)}"
+    return trace, ""
+
+
+def _process_ledger(replicas: Sequence[MemoryTrace]) -> dict[str, Any]:
+    used = nvml.process_memory(os.getpid())
+    if used is None:
+        return {}
+    return {
+        "process_peak_mib": used.mib,
+        "overhead_mib": used.mib - sum(trace.peak_mib for trace in replicas),
+        "process_source": used.source,
+    }
+
+
+def _first_line(error: tf.errors.OpError) -> str:
+    return f"{type(error).__name__}: {(error.message or '').strip().partition(chr(10))[0]}"

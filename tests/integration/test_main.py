@@ -1,0 +1,178 @@
+"""The real command, in processes of its own."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.process import REPOSITORY, assert_refused, run_main
+
+REPORT_KEYS = {
+    "schema_version", "ok", "environment", "devices", "checks", "causes", "accepted", "notes", "variables", "memory",
+    "training",
+}  # fmt: skip
+
+
+def report_of(folder):
+    return json.loads((folder / "report.json").read_text())
+
+
+def checkpoints_of(folder):
+    return sorted(path.name for path in folder.rglob("ckpt-*.index"))
+
+
+class TestTraining:
+    @pytest.mark.parametrize("num_replicas", [1, 2, 3, 4])
+    def test_trains_on_so_many_replicas(self, tmp_path, num_replicas):
+        flags = [
+            f"--virtual_gpus={num_replicas}",
+            "--memory_limit=1024",
+            "--steps=25",
+            f"--output_dir={tmp_path}",
+        ]
+        result = run_main(*flags)
+        assert result.returncode == 0, result.stderr
+        assert result.stderr == ""
+        report = report_of(tmp_path)
+        assert set(report) == REPORT_KEYS
+        assert report["ok"] is True
+        assert report["devices"]["replicas"] == num_replicas
+        assert report["devices"]["names"] == [f"CPU:{index}" for index in range(num_replicas)]
+        assert report["devices"]["memory_limit_mib"] == 1024
+        assert report["training"]["steps"] == 25
+        assert report["training"]["examples_per_second"] > 0
+        assert 0 < report["training"]["test_accuracy"] <= 1
+        assert checkpoints_of(tmp_path) == ["ckpt-25.index"]
+        assert "test accuracy" in result.stdout
+
+    def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(self, tmp_path):
+        flags = ["--virtual_gpus=2", "--deterministic"]
+        assert run_main(*flags, "--steps=30", f"--output_dir={tmp_path / 'whole'}").returncode == 0
+        assert run_main(*flags, "--steps=13", f"--output_dir={tmp_path / 'parts'}").returncode == 0
+        result = run_main(*flags, "--steps=30", f"--output_dir={tmp_path / 'parts'}", "--resume")
+        assert result.returncode == 0, result.stderr
+        whole, parts = report_of(tmp_path / "whole"), report_of(tmp_path / "parts")
+        assert parts["training"]["steps"] == 30
+        assert parts["training"]["weights_sha256"] == whole["training"]["weights_sha256"]
+
+        finished = run_main(*flags, "--steps=30", f"--output_dir={tmp_path / 'parts'}", "--resume")
+        assert finished.returncode == 0
+        assert "nothing to train: 30 of 30 steps are done" in finished.stdout
+        assert report_of(tmp_path / "parts")["training"]["weights_sha256"] == whole["training"]["weights_sha256"]
+
+    def test_nan_stops_with_code_2_and_keeps_the_last_good_checkpoint(self, tmp_path):
+        assert run_main("--virtual_gpus=2", "--steps=4", f"--output_dir={tmp_path}").returncode == 0
+        result = run_main(
+            "--virtual_gpus=2", "--steps=40", "--learning_rate=1e30", f"--output_dir={tmp_path}", "--resume"
+        )
+        assert_refused(result, 2, "NaN or Inf in", "on replica", "--learning_rate")
+        assert report_of(tmp_path)["ok"] is False
+        assert "ckpt-4.index" in checkpoints_of(tmp_path)
+
+    def test_a_signal_saves_and_stops(self, tmp_path):
+        command = [
+            sys.executable,
+            str(REPOSITORY / "train/main.py"),
+            "--epochs=1000",
+            f"--output_dir={tmp_path}",
+        ]
+        process = subprocess.Popen([*command, "--save_every=20"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 120
+        while not checkpoints_of(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        _, error = process.communicate(timeout=60)
+        assert process.returncode == 128 + signal.SIGTERM, error
+        assert b"Traceback" not in error
+        report = report_of(tmp_path)
+        assert report["ok"] is False
+        assert f"ckpt-{report['training']['steps']}.index" in checkpoints_of(tmp_path)
+
+    def test_placement_is_summarised(self, tmp_path):
+        result = run_main("--virtual_gpus=2", "--steps=1", f"--output_dir={tmp_path}", "--log_device_placement")
+        lines = [line for line in result.stdout.splitlines() if line.startswith("placement:")]
+        assert [line.split()[1] for line in lines] == ["CPU:0", "CPU:1"]
+        assert all("operations of one step" in line for line in lines)
+
+    def test_works_from_another_directory(self, tmp_path):
+        result = run_main("--steps=1", cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        (run,) = (tmp_path / "runs").iterdir()
+        assert report_of(run)["ok"] is True
+
+
+class TestRefusals:
+    """Each bad input: one message, the right code, no traceback, nothing left behind."""
+
+    @pytest.mark.parametrize(
+        ("flags", "code", "words"),
+        [
+            (
+                ["--memory_policy=growth", "--memory_limit=100"],
+                1,
+                ["'growth' contradicts a limit of 100 MiB"],
+            ),
+            (["--virtual_gpus=0"], 1, ["--virtual_gpus=0"]),
+            (["--virtual_gpus=-2"], 1, ["--virtual_gpus=-2"]),
+            (["--memory_limit=-5"], 1, ["--memory_limit=-5"]),
+            (["--memory_limit=10000000"], 3, ["2 x 10000000 MiB", "ask for at most"]),
+            (["--device=gpu"], 3, ["a GPU was asked for"]),
+            (["--dataset=mnisst"], 1, ["mnisst", "mnist"]),
+            (["--config=no.such"], 1, ["--config=no.such is no importable module"]),
+            (["--global_batch_size=1"], 1, ["--global_batch_size=1 leaves some of 2 replicas without"]),
+            (["--resume"], 1, ["there is no checkpoint"]),
+            (["--virtul_gpus=2"], 1, ["virtul_gpus", "Did you mean"]),
+            (["--save_every=often"], 1, ["--save_every"]),
+            (["100"], 1, ["unexpected argument '100'"]),
+        ],
+    )
+    def test_bad_flags(self, tmp_path, flags, code, words):
+        result = run_main("--virtual_gpus=2", f"--output_dir={tmp_path / 'run'}", *flags)
+        assert_refused(result, code, *words)
+        if code == 1:
+            assert not (tmp_path / "run").exists()
+        else:
+            assert report_of(tmp_path / "run")["ok"] is False
+
+    def test_data_that_cannot_be_reached(self, tmp_path):
+        """A proxy that does not exist stands for a machine without a network."""
+        start = time.monotonic()
+        result = run_main(
+            "--dataset=mnist",
+            f"--data_dir={tmp_path}",
+            f"--output_dir={tmp_path / 'run'}",
+            https_proxy="http://127.0.0.1:9",
+        )
+        assert_refused(result, 3, "mnist", "storage.googleapis.com", "--data_dir")
+        assert time.monotonic() - start < 60  # TFDS alone tries for 204 s
+
+    def test_resume_without_a_folder(self):
+        assert_refused(run_main("--resume"), 1, "--resume needs --output_dir")
+
+    def test_an_output_folder_that_cannot_be_written(self, tmp_path):
+        (tmp_path / "file").touch()
+        result = run_main(f"--output_dir={tmp_path / 'file' / 'run'}")
+        assert_refused(result, 1, "cannot be written")
+
+    def test_a_home_that_cannot_be_written(self, tmp_path, monkeypatch):
+        (tmp_path / "home").touch()  # a file, so that not even root can create a folder in it
+        monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+        result = run_main("--steps=1", f"--output_dir={tmp_path / 'run'}", HOME=str(tmp_path / "home"))
+        assert_refused(result, 3, "--data_dir")
+
+    def test_another_runs_folder_is_not_overwritten(self, tmp_path):
+        assert run_main("--steps=2", f"--output_dir={tmp_path}").returncode == 0
+        before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+        assert_refused(run_main("--steps=2", f"--output_dir={tmp_path}"), 1, "holds another run of 2 steps")
+        assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+
+
+class TestHelp:
+    def test_lists_the_flags_without_loading_tensorflow(self):
+        result = run_main("--help", PYTHONPROFILEIMPORTTIME="1")
+        assert "--virtual_gpus" in result.stdout
+        assert "| tensorflow\n" not in result.stderr.replace("|   ", "| ")
+        assert "absl.flags" in result.stderr

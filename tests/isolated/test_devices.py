@@ -1,0 +1,66 @@
+"""`split_device` configures a process once, so each test has its own."""
+
+from tests.process import run_python
+
+HEAD = "import tensorflow as tf; from distribute import split_device, make_strategy\n"
+
+
+def run(code, **environment):
+    result = run_python(HEAD + code, **environment)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.splitlines()
+
+
+def error_of(code, **environment):
+    """The last line of the traceback of a piece of code that fails."""
+    result = run_python(HEAD + code, **environment)
+    assert result.returncode == 1, result.stdout + result.stderr
+    return result.stderr.strip().splitlines()[-1]
+
+
+class TestSplitDevice:
+    def test_makes_logical_cpus_and_says_so(self):
+        made, summary, logical = run(
+            "d = split_device(3, memory_limit_mib=64, kind='cpu'); print(d.names); print(d.summary)\n"
+            "print([x.name for x in tf.config.list_logical_devices('CPU')])"
+        )
+        assert made == "('CPU:0', 'CPU:1', 'CPU:2')"
+        assert "made 3 virtual CPU devices" in summary
+        assert "the limit is enforced by nothing" in summary
+        assert logical == "['/device:CPU:0', '/device:CPU:1', '/device:CPU:2']"
+
+    def test_the_same_call_again_returns_the_same(self):
+        assert run("print(split_device(2) is split_device(2))") == ["True"]
+
+    def test_another_call_is_refused(self):
+        error = error_of("split_device(2); split_device(3)")
+        assert error.startswith("RuntimeError: this process was split with {'num_devices': 2")
+        assert "asked for {'num_devices': 3}" in error
+
+    def test_too_late_is_refused(self):
+        error = error_of("tf.constant(1.0) + 1.0; split_device(2)")
+        assert error.startswith("RuntimeError: 2 logical devices were asked for")
+        assert "before the first TensorFlow operation" in error
+
+    def test_one_cpu_needs_no_split_and_works_at_any_time(self):
+        assert run("tf.constant(1.0) + 1.0; print(split_device(1, kind='cpu').names)") == ["('CPU:0',)"]
+
+
+class TestMakeStrategy:
+    def test_one_device_gives_the_default_strategy(self):
+        assert run("print(make_strategy(split_device(1)) is tf.distribute.get_strategy())") == ["True"]
+
+    def test_sums_over_all_replicas(self):
+        code = "s = make_strategy(split_device(3)); print(s.num_replicas_in_sync)\n"
+        code += "f = lambda: tf.distribute.get_replica_context().replica_id_in_sync_group + 1\n"
+        code += "print(s.reduce('SUM', s.run(f), axis=None).numpy())"
+        assert run(code) == ["3", "6"]
+
+    def test_a_device_that_does_not_exist_is_refused_instead_of_hanging(self):
+        error = error_of(
+            "import dataclasses; d = split_device(2, kind='cpu')\n"
+            "make_strategy(dataclasses.replace(d, names=('CPU:0', 'GPU:0')))"
+        )
+        assert error.startswith(
+            "distribute.device_plan.DeviceError: GPU:0 asked for, and TensorFlow has only CPU:0, CPU:1"
+        )

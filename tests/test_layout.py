@@ -1,0 +1,45 @@
+"""Who may import whom: train -> configs -> {models, distribute}, and distribute and models import nothing of ours."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ALLOWED = {
+    "distribute": {"distribute"},
+    "models": {"models"},
+    "configs": {"configs", "models", "distribute"},
+    "train": {"train", "configs", "models", "distribute"},
+}
+
+
+def imported_packages(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield (node.module or "").split(".")[0]
+
+
+class TestLayout:
+    @pytest.mark.parametrize("folder", ALLOWED)
+    def test_imports_point_one_way(self, folder):
+        ours = set(ALLOWED) | {"tests", "benchmarks"}
+        for path in (REPOSITORY / folder).rglob("*.py"):
+            forbidden = set(imported_packages(path)) & ours - ALLOWED[folder]
+            assert not forbidden, f"{path} imports {forbidden}"
+
+    def test_no_module_in_train_is_named_like_one_of_the_standard_library(self):
+        """`python train/main.py` puts train/ first on the path, so such a module would be found instead."""
+        names = {path.stem for path in (REPOSITORY / "train").iterdir()}
+        assert not names & sys.stdlib_module_names
+        assert "train" not in names
+
+    def test_no_script_edits_the_path(self):
+        for folder in ALLOWED:
+            for path in (REPOSITORY / folder).rglob("*.py"):
+                edits = re.findall(r"sys\.path(?:\[.*\])?(?: \+?= |\.(?!index|count|copy)\w+\()", path.read_text())
+                assert not edits, (path, edits)

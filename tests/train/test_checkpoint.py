@@ -1,0 +1,81 @@
+import keras
+import numpy as np
+import pytest
+
+from distribute import Program
+from train.checkpoint import Checkpoints
+from train.errors import InputError
+
+
+def program(units=3, learning_rate=0.1):
+    keras.utils.set_random_seed(units)
+    model = keras.Sequential([keras.Input([2]), keras.layers.Dense(units)])
+    optimizer = keras.optimizers.Adam(learning_rate)
+    optimizer.build(model.trainable_variables)
+    return Program(train_step=None, model=model, optimizer=optimizer)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A folder with checkpoints of the steps 5 and 9, whose kernels are all 5 and all 9."""
+    writer = program()
+    checkpoints = Checkpoints(tmp_path, writer)
+    for step in (5, 9):
+        writer.model.layers[0].kernel.assign(np.full([2, 3], step))
+        checkpoints.save(step)
+    return tmp_path
+
+
+def restored_kernel(folder):
+    reader = program()
+    step = Checkpoints(folder, reader).restore_latest()
+    return step, reader.model.layers[0].kernel.numpy()
+
+
+class TestRestoreLatest:
+    def test_takes_the_newest(self, saved):
+        step, kernel = restored_kernel(saved)
+        assert step == 9
+        np.testing.assert_array_equal(kernel, 9)
+
+    def test_does_not_depend_on_the_state_file(self, saved):
+        (saved / "checkpoint").unlink()
+        assert restored_kernel(saved)[0] == 9
+
+    @pytest.mark.parametrize("name", ["ckpt-9.index", "ckpt-9.data-00000-of-00001"])
+    @pytest.mark.parametrize("content", [b"", b"garbage" * 100])
+    def test_a_damaged_one_is_warned_of_and_the_one_before_is_used(self, saved, capsys, name, content):
+        (saved / name).write_bytes(content)
+        step, kernel = restored_kernel(saved)
+        assert step == 5
+        np.testing.assert_array_equal(kernel, 5)
+        assert "ckpt-9 is damaged" in capsys.readouterr().err
+
+    def test_one_without_its_data_is_damaged(self, saved):
+        (saved / "ckpt-9.data-00000-of-00001").unlink()
+        assert restored_kernel(saved)[0] == 5
+
+    def test_another_model_is_refused(self, saved):
+        with pytest.raises(InputError, match="belongs to another model"):
+            Checkpoints(saved, program(units=4)).restore_latest()
+
+    def test_the_learning_rate_asked_for_is_kept(self, saved):
+        reader = program(learning_rate=0.5)
+        Checkpoints(saved, reader).restore_latest()
+        assert float(reader.optimizer.learning_rate) == 0.5
+
+    def test_a_schedule_is_no_obstacle(self, saved, tmp_path):
+        schedule = keras.optimizers.schedules.CosineDecay(0.1, 100)
+        writer = program(learning_rate=schedule)
+        Checkpoints(tmp_path / "scheduled", writer).save(3)
+        assert Checkpoints(tmp_path / "scheduled", program(learning_rate=schedule)).restore_latest() == 3
+
+    def test_only_the_newest_three_are_kept(self, tmp_path):
+        checkpoints = Checkpoints(tmp_path, program())
+        for step in range(1, 6):
+            checkpoints.save(step)
+        assert sorted(path.name for path in tmp_path.glob("*.index")) == [
+            "ckpt-3.index",
+            "ckpt-4.index",
+            "ckpt-5.index",
+        ]

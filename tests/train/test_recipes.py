@@ -1,0 +1,48 @@
+import pytest
+
+from configs.recipe import Recipe
+from train.errors import InputError
+from train.recipes import load_recipe
+
+RECIPE = """
+from configs.recipe import Recipe
+def get_config():
+    return Recipe(build_model=None, build_optimizer=None, epochs=3)
+"""
+
+
+@pytest.fixture
+def recipe_file(tmp_path):
+    def write(text):
+        path = tmp_path / "recipe.py"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+class TestLoadRecipe:
+    def test_a_module_by_name(self):
+        assert isinstance(load_recipe("configs.digits"), Recipe)
+
+    def test_a_file(self, recipe_file):
+        assert load_recipe(recipe_file(RECIPE)).epochs == 3
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("x = 1", "has no get_config"),
+            ("def get_config(): return 1", "returned int"),
+            ("def get_config(): return 1 / 0", "ZeroDivisionError: division by zero"),
+            ("def get_config(:", "SyntaxError"),
+            ("import no_such_module", "No module named 'no_such_module'"),
+        ],
+    )
+    def test_a_broken_file_is_told_in_one_line(self, recipe_file, text, message):
+        with pytest.raises(InputError, match=message):
+            load_recipe(recipe_file(text))
+
+    @pytest.mark.parametrize("name", ["no_such.recipe", "configs.no_such", "", "configs..digits", "missing.py"])
+    def test_a_missing_one_is_told_in_one_line(self, name):
+        with pytest.raises(InputError, match="--config="):
+            load_recipe(name)

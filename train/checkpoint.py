@@ -1,0 +1,67 @@
+"""Saves and restores a training run as `tf.train.Checkpoint` files, ``ckpt-<step>.index`` and ``.data-*``.
+
+Not Keras' ``.keras`` or ``.weights.h5``: those are written in place, and a failed write destroys the file before it.
+"""
+
+import contextlib
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+
+from distribute import Program
+from train.checkpoint_files import saved_steps
+from train.errors import InputError
+
+# What a damaged checkpoint was seen to raise; a checkpoint of another model raises AssertionError or ValueError.
+_DAMAGED = (tf.errors.OpError, IndexError)
+
+
+class Checkpoints:
+    """The checkpoints of one run, in one folder; the newest three are kept."""
+
+    def __init__(self, folder: Path, program: Program):
+        self._folder = folder
+        self._optimizer = program.optimizer
+        self._checkpoint = tf.train.Checkpoint(model=program.model, optimizer=program.optimizer)
+        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=3)
+
+    def save(self, step: int) -> None:
+        """Writes the state after `step` steps. A write that is cut off leaves the older checkpoints as they are."""
+        self._manager.save(checkpoint_number=step)
+
+    def restore_latest(self) -> int:
+        """Restores the newest checkpoint that can be read, warning of damaged ones.
+
+        The learning rate stays as the optimizer was built with, or a checkpoint's would override the flag in silence.
+
+        Returns:
+          The number of steps that it holds.
+
+        Raises:
+          InputError: there is none that can be read, or it belongs to another model or optimizer.
+        """
+        learning_rate = float(self._optimizer.learning_rate)
+        for step in sorted(saved_steps(self._folder), reverse=True):
+            if self._restore(step):
+                with contextlib.suppress(TypeError):  # a schedule follows from the step and cannot be set
+                    self._optimizer.learning_rate = learning_rate
+                return step
+        raise InputError(f"--resume: there is no readable checkpoint (ckpt-<step>.index) in {self._folder}")
+
+    def _restore(self, step: int) -> bool:
+        prefix = self._folder / f"ckpt-{step}"
+        try:
+            self._checkpoint.restore(str(prefix)).assert_consumed()
+        except _DAMAGED as error:
+            print(
+                f"warning: checkpoint {prefix} is damaged ({type(error).__name__}): trying the one before",
+                file=sys.stderr,
+            )
+            return False
+        except (AssertionError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise InputError(
+                f"--resume: checkpoint {prefix} belongs to another model or optimizer: {reason}"
+            ) from error
+        return True

@@ -1,0 +1,1 @@
+"""The default data set as a TFDS builder: scikit-learn's digits. TFDS names it after the folder."""

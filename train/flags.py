@@ -1,0 +1,84 @@
+"""All command-line flags, in one place: libraries take arguments, only scripts read flags.
+
+Imports nothing heavy, so that ``--help`` and a misspelt flag answer at once.
+"""
+
+import re
+
+from absl import flags
+
+FLAGS = flags.FLAGS
+
+_SAVE_EVERY = re.compile(r"([1-9]\d*)(m?)")
+
+
+def define_device_flags() -> None:
+    """What to run on."""
+    flags.DEFINE_integer(
+        "virtual_gpus",
+        None,
+        "Number of replicas, one logical device each. Default: one per GPU, 1 on CPU.",
+        lower_bound=1,
+    )
+    flags.DEFINE_integer("memory_limit", None, "Memory of each virtual GPU, in MiB.", lower_bound=1)
+    flags.DEFINE_enum("device", "auto", ["auto", "gpu", "cpu"], "What to split: GPUs where there are any, or as named.")
+    flags.DEFINE_enum(
+        "memory_policy",
+        None,
+        ["default", "growth", "limit"],
+        "TensorFlow's memory policy. Default: limit when a limit is given or a GPU is split, else default.",
+    )
+    flags.DEFINE_boolean("log_device_placement", False, "Print how many operations of one step run on each device.")
+
+
+def define_recipe_flags() -> None:
+    """What to train; each overrides the recipe's own value."""
+    flags.DEFINE_string("config", "configs.digits", "Recipe: a module, or a .py file, with get_config().")
+    flags.DEFINE_integer("epochs", None, "Passes over the training examples.", lower_bound=1)
+    flags.DEFINE_integer(
+        "steps", None, "Total number of steps, resumed ones counted in; overrides --epochs.", lower_bound=0
+    )
+    flags.DEFINE_integer("global_batch_size", None, "Examples in one step, over all replicas.", lower_bound=1)
+    flags.DEFINE_float("learning_rate", None, "Learning rate; not scaled with the number of replicas.", lower_bound=0.0)
+    flags.DEFINE_string("dataset", None, "digits, or an image classification set of TensorFlow Datasets.")
+    flags.DEFINE_string("data_dir", None, "Where data sets are kept. Default: TFDS_DATA_DIR or ~/tensorflow_datasets.")
+    flags.DEFINE_integer(
+        "seed", None, "Decides initial weights, order of the examples and random shifts.", lower_bound=0
+    )
+    flags.DEFINE_boolean("deterministic", False, "Make TensorFlow's operations repeat themselves bit for bit (slower).")
+
+
+def define_verification_flags() -> None:
+    """What to prove before training."""
+    flags.DEFINE_enum(
+        "verify", "all", ["all", "gradients", "memory", "off"], "What to check against one device before training."
+    )
+    flags.DEFINE_list("accept", [], "Causes that the check may find, because you know and want them, such as local_batch_statistics.")
+    flags.DEFINE_boolean("verbose", False, "Show every variable's differences, not only the worst.")
+
+
+def define_output_flags() -> None:
+    """Where results go."""
+    flags.DEFINE_string("output_dir", None, "Folder for report.json and checkpoints. Default: a new one under runs/.")
+    flags.DEFINE_boolean("resume", False, "Go on from the newest checkpoint in --output_dir.")
+    flags.DEFINE_string("save_every", "200", "Checkpoint after so many steps, or minutes with an m: 50, 2m.")
+    flags.DEFINE_boolean("debug", False, "Show TensorFlow's log and whole tracebacks.")
+    flags.register_validator(
+        "save_every",
+        lambda text: _SAVE_EVERY.fullmatch(text) is not None,
+        "give a number of steps (50) or minutes (2m)",
+    )
+    flags.register_multi_flags_validator(
+        ["resume", "output_dir"],
+        lambda values: not values["resume"] or values["output_dir"],
+        "--resume needs --output_dir, the folder of the run to go on with",
+    )
+
+
+def save_interval(text: str) -> tuple[int | None, float | None]:
+    """``"50"`` as (50 steps, None), ``"2m"`` as (None, 120 seconds)."""
+    match = _SAVE_EVERY.fullmatch(text)
+    if match is None:
+        raise ValueError(f"save interval {text!r}: give a number of steps (50) or minutes (2m)")
+    number, minutes = int(match[1]), match[2]
+    return (None, 60.0 * number) if minutes else (number, None)

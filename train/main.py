@@ -1,0 +1,99 @@
+"""Trains a recipe on N replicas: virtual GPUs, real ones, or logical CPUs.
+
+python train/main.py --virtual_gpus=2 --memory_limit=1024
+"""
+
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from train import flags as train_flags
+from train import script
+
+if TYPE_CHECKING:
+    from configs.recipe import Recipe
+    from train.record import Recording
+    from train.run_folder import RunFolder
+
+FLAGS = flags.FLAGS
+
+
+def main() -> int:
+    """Trains what the flags ask for and writes ``report.json``; returns the exit code."""
+    # Imported in the functions, so that --help and a misspelt flag answer before TensorFlow has loaded.
+    from train.errors import InputError, ScriptError
+    from train.recipes import recipe_from_flags
+    from train.record import Recording
+    from train.run_folder import open_run_folder
+
+    recipe = recipe_from_flags(FLAGS)
+    folder = open_run_folder(FLAGS.output_dir, resume=FLAGS.resume)
+    recording = Recording(folder)
+    try:
+        exit_code = run(recipe, folder, recording)
+    except ScriptError as error:
+        if isinstance(error, InputError):
+            folder.remove_if_empty()
+        else:
+            recording.write(error.exit_code, str(error))
+        raise
+    recording.write(exit_code)
+    return exit_code
+
+
+def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
+    """Devices, data, program, training: each step of a run, in order."""
+    from rich.console import Console
+
+    from distribute import make_strategy
+    from train import from_flags
+    from train.checkpoint import Checkpoints
+    from train.dataset_source import load_source
+    from train.step import build_program
+    from train.training import SaveInterval, run_training
+    from train.verification import Subject, exit_code_of, verify_recipe
+
+    console = Console()
+    from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
+    recording.devices = devices = from_flags.make_devices(FLAGS)
+    console.print(devices.summary, highlight=False, soft_wrap=True)
+    from_flags.require_batch_for_each_replica(recipe, devices)
+
+    source = load_source(recipe.dataset, FLAGS.data_dir)
+    subject = Subject(FLAGS.config, recipe, source)
+    recording.report = verify_recipe(subject, devices, mode=FLAGS.verify, accept=FLAGS.accept)
+    recording.print_report(console, verbose=FLAGS.verbose)
+    if not recording.report.ok or FLAGS.steps == 0:
+        return exit_code_of(recording.report)
+
+    strategy = make_strategy(devices)
+    with strategy.scope():
+        program = build_program(recipe, source.image_shape, source.num_classes)
+
+    checkpoints = Checkpoints(folder.checkpoints, program)
+    first_step = checkpoints.restore_latest() if FLAGS.resume else 0
+    schedule = from_flags.make_schedule(FLAGS, recipe, source, first_step)
+    if first_step >= schedule.num_steps:
+        console.print(f"nothing to train: {first_step} of {schedule.num_steps} steps are done", highlight=False)
+    result = run_training(
+        recipe,
+        source,
+        strategy,
+        program,
+        schedule=schedule,
+        checkpoints=checkpoints,
+        save_interval=SaveInterval(*train_flags.save_interval(FLAGS.save_every)),
+        console=console,
+        log_device_placement=FLAGS.log_device_placement,
+    )
+    recording.training = dict(result.entry)
+    recording.print_summary(console)
+    return 128 + result.stopped_by if result.stopped_by else 0
+
+
+if __name__ == "__main__":
+    train_flags.define_device_flags()
+    train_flags.define_recipe_flags()
+    train_flags.define_verification_flags()
+    train_flags.define_output_flags()
+    script.run(main)

@@ -1,0 +1,116 @@
+"""Shows how training goes: a bar on a terminal, a line now and then in a log. Measures the steady speed."""
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+
+import tensorflow as tf
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+_REFRESH_SECONDS = 0.25
+_LOG_SECONDS = 5.0
+
+
+class TrainingProgress:
+    """Collects the means of each step, reads them from the devices only when they are shown.
+
+    Attributes:
+      seconds: time spent in steps, without the first one (which traces) and without pauses.
+      examples: examples trained on in that time.
+      loss: mean over the examples of the epoch so far.
+    """
+
+    def __init__(self, console: Console, *, num_examples: int, global_batch_size: int, first_step: int, num_steps: int):
+        self.seconds = 0.0
+        self.examples = 0
+        self.loss: float | None = None
+        self._accuracy: float | None = None
+        self._console = console
+        self._num_examples = num_examples
+        self._batch_size = global_batch_size
+        self._steps_per_epoch = -(-num_examples // global_batch_size)
+        self._num_steps = num_steps
+        self._first_step = first_step
+        self._unread: list[tuple[int, Mapping[str, tf.Tensor]]] = []
+        self._epoch_examples = 0
+        self._running_since: float | None = None
+        self._shown_at = time.monotonic()
+        self._bar = self._make_bar() if console.is_terminal else None
+
+    def __enter__(self) -> "TrainingProgress":
+        if self._bar:
+            self._bar.start()
+        return self
+
+    def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    @property
+    def examples_per_second(self) -> float | None:
+        """Steady speed; None until two steps are done."""
+        return self.examples / self.seconds if self.seconds else None
+
+    def step(self, step: int, means: Mapping[str, tf.Tensor]) -> None:
+        """Takes note of one step that is done."""
+        size = self._size(step)
+        self._unread.append((size, means))
+        self._count_time(size)
+        last_of_epoch = step % self._steps_per_epoch == 0 or step == self._num_steps
+        refresh = _REFRESH_SECONDS if self._bar else _LOG_SECONDS
+        due = time.monotonic() - self._shown_at > refresh or step == self._num_steps
+        if last_of_epoch or due:
+            self._read()
+        if due:
+            self._show(step)
+        if last_of_epoch:
+            self._epoch_examples = 0
+
+    def pause(self) -> None:
+        """Stops the clock, for saving or evaluating; the next step starts it again."""
+        self._running_since = None
+
+    def _size(self, step: int) -> int:
+        done = (step - 1) % self._steps_per_epoch * self._batch_size
+        return min(self._batch_size, self._num_examples - done)
+
+    def _count_time(self, size: int) -> None:
+        now = time.monotonic()
+        if self._running_since is not None:
+            self.seconds += now - self._running_since
+            self.examples += size
+        self._running_since = now
+
+    def _read(self) -> None:
+        for size, means in self._unread:
+            old, self._epoch_examples = self._epoch_examples, self._epoch_examples + size
+            self.loss = _mean(self.loss, old, float(means["loss"]), size)
+            self._accuracy = _mean(self._accuracy, old, float(means["accuracy"]), size)
+        self._unread.clear()
+
+    def _show(self, step: int) -> None:
+        self._shown_at = time.monotonic()
+        epoch = -(-step // self._steps_per_epoch)
+        text = f"epoch {epoch}  loss {self.loss:.4f}  accuracy {self._accuracy:.4f}"
+        if self.examples_per_second:
+            text += f"  {self.examples_per_second:,.0f} images/s"
+        if self._bar:
+            self._bar.update(self._bar.task_ids[0], completed=step, description=text, refresh=True)
+        else:
+            self._console.print(f"step {step}/{self._num_steps}  {text}", highlight=False)
+
+    def _make_bar(self) -> Progress:
+        columns = (
+            BarColumn(20),
+            MofNCompleteColumn(),
+            TextColumn("{task.description}"),
+            TimeRemainingColumn(),
+        )
+        bar = Progress(*columns, console=self._console, auto_refresh=False)
+        bar.add_task("", total=self._num_steps, completed=self._first_step)
+        return bar
+
+
+def _mean(mean: float | None, count: int, value: float, size: int) -> float:
+    return value if mean is None or count == 0 else (mean * count + value * size) / (count + size)

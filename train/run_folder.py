@@ -1,0 +1,69 @@
+"""The folder that holds one run: ``report.json`` and ``checkpoints/``."""
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from train.checkpoint_files import saved_steps
+from train.errors import InputError
+
+
+class RunFolder:
+    """Where one run writes. It is created by `open_run_folder`."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.checkpoints = path / "checkpoints"
+        self.report = path / "report.json"
+
+    def write_report(self, record: dict[str, Any]) -> None:
+        """Replaces ``report.json`` as a whole, so that a reader never sees half of one."""
+        temporary = self.report.with_suffix(".json.tmp")
+        temporary.write_text(json.dumps(record, indent=2) + "\n")
+        temporary.replace(self.report)
+
+    def remove_if_empty(self) -> None:
+        """Leaves no empty folder behind for a command that was refused."""
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
+
+
+def open_run_folder(output_dir: str | None, *, resume: bool) -> RunFolder:
+    """Creates the folder, or finds it again.
+
+    Args:
+      output_dir: the folder; None makes a new one, ``runs/<date>-<time>`` below the working directory.
+      resume: go on with the run that the folder holds.
+
+    Raises:
+      InputError: it cannot be written, holds another run, or is to be resumed and holds none.
+    """
+    folder = RunFolder(Path(output_dir) if output_dir else _new_name())
+    steps = saved_steps(folder.checkpoints) if folder.checkpoints.is_dir() else []
+    if resume and not steps:
+        raise InputError(f"--resume: there is no checkpoint (ckpt-<step>.index) in {folder.checkpoints}")
+    if steps and not resume:
+        raise InputError(
+            f"--output_dir={folder.path} holds another run of {max(steps)} steps: add --resume to go on with it, "
+            "or name another folder"
+        )
+    _make_writable(folder.path)
+    return folder
+
+
+def _new_name() -> Path:
+    stem = datetime.now().strftime("%Y%m%d-%H%M%S")
+    names = (Path("runs") / (stem + suffix) for suffix in ("", *(f"-{number}" for number in range(2, 1000))))
+    return next(name for name in names if not name.exists())
+
+
+def _make_writable(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"--output_dir={path} cannot be written ({error.strerror}): name another folder") from error

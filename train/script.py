@@ -1,0 +1,49 @@
+"""What every script shares: flags are parsed, the main function runs, and what it raises becomes an exit code.
+
+0 everything asked for passed, 1 bad flag or input, 2 a check failed or the training met NaN, 3 the machine cannot do
+it, 128 + signal after a clean stop by a signal. Errors print one message and no traceback, except with ``--debug``.
+"""
+
+import errno
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import app, flags, logging
+
+from train.errors import InputError, MachineError, ScriptError
+from train.tensorflow_log import import_tensorflow_quietly
+
+FLAGS = flags.FLAGS
+
+# The disk is full, over quota, or a file would be larger than allowed.
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def run(main: Callable[[], int]) -> None:
+    """Parses the flags, calls `main` and leaves the process with its exit code."""
+    app.run(lambda argv: sys.exit(_exit_code(main, argv)))
+
+
+def _exit_code(main: Callable[[], int], argv: list[str]) -> int:
+    try:
+        if len(argv) > 1:
+            raise InputError(f"unexpected argument {argv[1]!r}: flags are written --name=value (see --help)")
+        if not FLAGS.debug:
+            import_tensorflow_quietly()
+            logging.set_verbosity(logging.WARNING)
+        return main()
+    except ScriptError as error:
+        return _tell(error)
+    except OSError as error:
+        if error.errno not in _DISK_FULL:
+            raise
+        return _tell(MachineError(f"cannot write {error.filename}: {error.strerror}; free some space"))
+
+
+def _tell(error: ScriptError) -> int:
+    if FLAGS.debug:
+        traceback.print_exc()
+    print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+    return error.exit_code

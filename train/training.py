@@ -1,0 +1,133 @@
+"""One training run from its first (or resumed) step to the final evaluation: loop, progress, checkpoints, signals."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+from rich.console import Console
+
+from configs.recipe import Recipe
+from distribute import Program
+from train.checkpoint import Checkpoints
+from train.data import Source, eval_batches, train_batches
+from train.loop import evaluate, make_train_function, train
+from train.placement import print_placement_once
+from train.progress import TrainingProgress
+from train.record import hash_weights
+from train.step import image_dtype
+from train.stop_signals import StopSignals
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long to train.
+
+    Attributes:
+      first_step: steps done before, by the run that is resumed.
+      num_steps: steps when done, those before included.
+      steps_per_epoch: the last one may hold fewer examples.
+    """
+
+    first_step: int
+    num_steps: int
+    steps_per_epoch: int
+
+    @property
+    def epochs(self) -> int:
+        """Epochs begun when done."""
+        return -(-self.num_steps // self.steps_per_epoch)
+
+
+class SaveInterval:
+    """Says when a checkpoint is due: after so many steps or so many seconds since the last one."""
+
+    def __init__(self, steps: int | None, seconds: float | None):
+        self._steps, self._seconds = steps, seconds
+        self._last = time.monotonic()
+
+    def due(self, step: int) -> bool:
+        """Whether to save after this step."""
+        if self._steps is not None:
+            return step % self._steps == 0
+        if time.monotonic() - self._last < (self._seconds or 0.0):
+            return False
+        self._last = time.monotonic()
+        return True
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What `run_training` did: the ``training`` entry of ``report.json``, and the signal that ended it, if one did."""
+
+    entry: Mapping[str, Any]
+    stopped_by: int | None
+
+
+def run_training(
+    recipe: Recipe,
+    source: Source,
+    strategy: tf.distribute.Strategy,
+    program: Program,
+    *,
+    schedule: Schedule,
+    checkpoints: Checkpoints,
+    save_interval: SaveInterval,
+    console: Console,
+    log_device_placement: bool = False,
+) -> TrainingResult:
+    """Trains by `schedule`, saving on the way and at the end, then evaluates on the test split.
+
+    Raises:
+      NonFiniteError: a loss or gradient was NaN or infinite; the checkpoints before it stay.
+    """
+    batches = train_batches(
+        source,
+        global_batch_size=recipe.global_batch_size,
+        seed=recipe.seed,
+        first_step=schedule.first_step,
+        num_epochs=schedule.epochs,
+        max_shift=recipe.max_shift,
+        dtype=image_dtype(recipe),
+    )
+    progress = TrainingProgress(
+        console,
+        num_examples=source.num_train_examples,
+        global_batch_size=recipe.global_batch_size,
+        first_step=schedule.first_step,
+        num_steps=schedule.num_steps,
+    )
+    step_function = make_train_function(strategy, program)
+    if log_device_placement:
+        step_function = print_placement_once(step_function, console)
+    with StopSignals() as stop, progress:
+
+        def after_step(step: int, means: Mapping[str, tf.Tensor]) -> bool:
+            progress.step(step, means)
+            if save_interval.due(step) and step < schedule.num_steps:
+                progress.pause()
+                checkpoints.save(step)
+            return stop.received is not None
+
+        steps = train(
+            step_function,
+            batches,
+            first_step=schedule.first_step,
+            num_steps=schedule.num_steps,
+            after_step=after_step,
+        )
+        if steps > schedule.first_step:
+            checkpoints.save(steps)
+    entry = {
+        "steps": steps,
+        "epochs": steps / schedule.steps_per_epoch,
+        "examples_per_second": progress.examples_per_second,
+        "final_loss": progress.loss,
+        "weights_sha256": hash_weights(program),
+    }
+    if stop.received is None:
+        test_set = eval_batches(source, global_batch_size=recipe.global_batch_size, dtype=image_dtype(recipe))
+        test = evaluate(strategy, program, test_set)
+        entry |= {"test_loss": test["loss"], "test_accuracy": test["accuracy"]}
+    return TrainingResult(entry, stop.received)

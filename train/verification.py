@@ -1,0 +1,122 @@
+"""Proof before training: the recipe's own step and input pipeline, checked against a single device.
+
+The memory check runs in processes of its own, so it is started first and measures while gradients are compared here.
+"""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from configs.recipe import Recipe
+from distribute import Devices, MemoryCheck, Program, Report, start_memory_check, verify
+from train.data import Source, train_batches
+from train.recipes import load_recipe
+from train.sharding import shard_input_fn
+from train.step import build_program, image_dtype
+
+MODES = ("all", "gradients", "memory", "off")
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """What is verified: a recipe on a data set.
+
+    Attributes:
+      config: the name of the recipe, as ``--config`` has it: another process has to find it again.
+      recipe: the recipe itself, flags applied.
+      source: its examples.
+    """
+
+    config: str
+    recipe: Recipe
+    source: Source
+
+
+def verify_recipe(subject: Subject, devices: Devices, *, mode: str, accept: Sequence[str]) -> Report:
+    """Verifies what `mode` says: ``all``, ``gradients``, ``memory`` or ``off``.
+
+    Raises:
+      ValueError: `accept` names an unknown cause.
+    """
+    report = Report()
+    with _memory_check(subject, devices, mode) as memory:
+        if mode in ("all", "gradients"):
+            report = verify(_builder(subject), _input_function(subject), devices=devices, accept=accept)
+        return report.merge(memory.result()) if memory else report
+
+
+def exit_code_of(report: Report) -> int:
+    """0 when nothing failed, 3 when only a memory limit did not suffice, 2 for every other failed check."""
+    if report.ok:
+        return 0
+    return 3 if all(check.name.startswith("memory_bounds/limit") for check in report.failures) else 2
+
+
+def _builder(subject: Subject) -> Callable[[], Program]:
+    source = subject.source
+    return lambda: build_program(subject.recipe, source.image_shape, source.num_classes)
+
+
+def _input_function(subject: Subject) -> Callable[[tf.distribute.InputContext], tf.data.Dataset]:
+    """One epoch of training, split over the replicas by the rule of the training loop."""
+    recipe = subject.recipe
+    return shard_input_fn(
+        lambda: train_batches(
+            subject.source,
+            global_batch_size=recipe.global_batch_size,
+            seed=recipe.seed,
+            num_epochs=1,
+            max_shift=recipe.max_shift,
+            dtype=image_dtype(recipe),
+        )
+    )
+
+
+@contextlib.contextmanager
+def _memory_check(subject: Subject, devices: Devices, mode: str) -> Iterator[MemoryCheck | None]:
+    if mode not in ("all", "memory"):
+        yield None
+        return
+    build = ("train.verification:build_for_memory", _keywords(subject))
+    data = ("train.verification:random_shards", _batch_shape(subject))
+    with start_memory_check(build, data, devices=devices) as check:
+        yield check
+
+
+def _keywords(subject: Subject) -> Mapping[str, Any]:
+    recipe, source = subject.recipe, subject.source
+    return {
+        "config": subject.config,
+        "learning_rate": recipe.learning_rate,
+        "image_shape": list(source.image_shape),
+        "num_classes": source.num_classes,
+    }
+
+
+def _batch_shape(subject: Subject) -> Mapping[str, Any]:
+    recipe, source = subject.recipe, subject.source
+    rows = min(recipe.global_batch_size, source.num_train_examples)
+    return {"batch_shape": [rows, *source.image_shape], "num_classes": source.num_classes, "dtype": image_dtype(recipe)}
+
+
+def build_for_memory(
+    config: str, learning_rate: float, image_shape: Sequence[int], num_classes: int
+) -> Program:
+    """The recipe's program, in the process that measures its memory."""
+    recipe = dataclasses.replace(load_recipe(config), learning_rate=learning_rate)
+    keras.config.set_dtype_policy(recipe.dtype_policy)
+    height, width, channels = image_shape
+    return build_program(recipe, (height, width, channels), num_classes)
+
+
+def random_shards(
+    context: tf.distribute.InputContext, batch_shape: Sequence[int], num_classes: int, dtype: str
+) -> tf.data.Dataset:
+    """One global batch of noise: the memory of a step depends on shapes alone, and reading the data takes seconds."""
+    images = tf.random.stateless_uniform(batch_shape, seed=(0, 0), dtype=tf.as_dtype(dtype))
+    labels = tf.random.stateless_uniform(batch_shape[:1], (0, 1), maxval=num_classes, dtype=tf.int64)
+    return shard_input_fn(lambda: tf.data.Dataset.from_tensors((images, labels)))(context)
