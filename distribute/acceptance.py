@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import checks, variables
-from .compare import compared
-from .diagnosis import Diagnosis
-from .judgement import Findings
-from .report import Check
-from .tolerances import Tolerance
-from .trial import Trial
-from .weights import Weights, predicted
+from distribute import checks, variables
+from distribute.compare import compared
+from distribute.diagnosis import Diagnosis
+from distribute.judgement import Findings
+from distribute.report import Check
+from distribute.tolerances import Tolerance
+from distribute.trial import Trial
+from distribute.weights import Weights, predicted
 
 _WEIGHTING = {
     "uneven_batch_weighting",
@@ -39,10 +39,7 @@ def accepted_checks(
         "update_equivalence": gradient and _update_explained(trial, found, row),
         "state_equivalence": gradient and state,
         "replica_sync": state and bool(wanted & _PER_REPLICA_STATE) and _only_state_apart(trial, found),
-        "metrics": gradient
-        and state
-        and "local_batch_statistics" in wanted
-        or "metric_aggregation" in wanted,
+        "metrics": gradient and state and "local_batch_statistics" in wanted or "metric_aggregation" in wanted,
     }
     return [_marked(check, explained, wanted) for check in found.checks]
 
@@ -55,9 +52,7 @@ def _marked(check: Check, explained: dict[str, bool], wanted: set[str]) -> Check
     return dataclasses.replace(check, status="accepted", detail=why)
 
 
-def _gradient_explained(
-    trial: Trial, found: Findings, diagnosis: Diagnosis, wanted: set[str], row: Tolerance
-) -> bool:
+def _gradient_explained(trial: Trial, found: Findings, diagnosis: Diagnosis, wanted: set[str], row: Tolerance) -> bool:
     """Whether single-device gradients of the shards, weighted as accepted, are the candidate's."""
     causes = {cause for cause in diagnosis.causes if cause in _WEIGHTING}
     if diagnosis.weights is None or not causes or not causes <= wanted:
@@ -104,10 +99,6 @@ def follow_arbiter(low: Findings, arbiter: Sequence[Check]) -> list[Check]:
 def _like_twin(check: Check, twin: Check | None) -> Check:
     if check.status != "failed" or twin is None or twin.status != "accepted":
         return check
-    if (
-        check.observed is None
-        or twin.observed is None
-        or not np.isclose(check.observed, twin.observed, rtol=0.05)
-    ):
+    if check.observed is None or twin.observed is None or not np.isclose(check.observed, twin.observed, rtol=0.05):
         return check
     return dataclasses.replace(check, status="accepted", detail=f"as in float64; {check.detail}")

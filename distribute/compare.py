@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .tolerances import RATIO_ROUNDING, Tolerance
+from distribute.tolerances import RATIO_ROUNDING, Tolerance
 
 
 @dataclass(frozen=True)
@@ -104,12 +104,8 @@ def _squared(value: np.ndarray) -> float:
     return float(np.vdot(value, value).real)
 
 
-def _pooled_ratio(
-    candidate: Mapping[str, Sequence[np.ndarray]], reference: Mapping[str, np.ndarray]
-) -> float:
-    shared = [
-        key for key in reference if candidate.get(key) and candidate[key][0].shape == reference[key].shape
-    ]
+def _pooled_ratio(candidate: Mapping[str, Sequence[np.ndarray]], reference: Mapping[str, np.ndarray]) -> float:
+    shared = [key for key in reference if candidate.get(key) and candidate[key][0].shape == reference[key].shape]
     below = sum(_squared(reference[key]) for key in shared)
     above = sum(float(np.vdot(reference[key], candidate[key][0]).real) for key in shared)
     return above / below if below else 1.0

@@ -1,9 +1,9 @@
 """The check that the replicas together saw each example once."""
 
-from . import coverage as counting
-from .coverage import Counts
-from .inputs import Inputs
-from .report import Check
+from distribute import coverage as counting
+from distribute.coverage import Counts
+from distribute.inputs import Inputs
+from distribute.report import Check
 
 NAME = "input_coverage"
 
@@ -30,11 +30,11 @@ def coverage(inputs: Inputs, num_replicas: int) -> tuple[Check, list[str], list[
     wrong, causes, notes = [], [], []
     for how, seen, count in readers:
         more, less = counting.surplus(seen, inputs.truth), counting.missing(seen, inputs.truth)
-        if _remainder(seen, inputs.truth, more, less, count * inputs.per_replica_batch):
+        # A strategy drops an epoch's last step where not every replica gets a batch of static size.
+        per_reader = inputs.per_replica_batch * (num_replicas if count == 1 else 1)
+        if _remainder(seen, inputs.truth, more, less, count * per_reader):
             notes += (
-                [f"{less} examples do not come {how}: drop_remainder, fewer than one batch per reader"]
-                if less
-                else []
+                [f"{less} examples do not come {how}: drop_remainder, less than one batch per reader"] if less else []
             )
         else:
             wrong.append(
@@ -60,7 +60,7 @@ def coverage(inputs: Inputs, num_replicas: int) -> tuple[Check, list[str], list[
 
 
 def _remainder(seen: Counts, truth: Counts, more: int, less: int, allowed: int) -> bool:
-    """Fewer than one per-replica batch per reader missing, or others in their place."""
+    """Less than one batch per reader missing, or others in their place."""
     if not more and not less:
         return True
     return max(more, less) < allowed and sum(seen.values()) <= sum(truth.values())

@@ -1,4 +1,4 @@
-"""The three doors for data: a list of global batches, a `tf.data.Dataset`, a callable of `tf.distribute.InputContext`."""
+"""The three doors for data: a list of global batches, a `tf.data.Dataset`, a callable of an `InputContext`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from .coverage import Counts, counted
+from distribute.coverage import Counts, counted
 
 MAX_BATCHES = 1000
 """Of a data set that does not end, this many batches are read."""
@@ -125,9 +125,7 @@ def _from_callable(make: Callable[[Any], Any], strategy: tf.distribute.Strategy)
     return _joined(delivered, truth, ended, workers if workers_ended else None, ())
 
 
-def _joined(
-    delivered: "_Epoch", truth: Counts, ended: bool, workers: Counts | None, notes: Sequence[str]
-) -> Inputs:
+def _joined(delivered: "_Epoch", truth: Counts, ended: bool, workers: Counts | None, notes: Sequence[str]) -> Inputs:
     batches = [delivered.first] + ([delivered.other] if delivered.other else [])
     ended = ended and delivered.ended
     return Inputs(
@@ -137,9 +135,7 @@ def _joined(
         workers=workers,
         per_replica_batch=max(delivered.first.sizes),
         ended=ended,
-        reason_even=""
-        if delivered.other
-        else f"every batch of the epoch has the size {sum(delivered.first.sizes)}",
+        reason_even="" if delivered.other else f"every batch of the epoch has the size {sum(delivered.first.sizes)}",
         notes=notes
         if ended
         else (
@@ -187,10 +183,7 @@ def _unknown_size(distributed: Any) -> bool:
 
 
 def _shards(value: Any, strategy: tf.distribute.Strategy) -> list[Any]:
-    leaves = [
-        [local.numpy() for local in strategy.experimental_local_results(leaf)]
-        for leaf in tf.nest.flatten(value)
-    ]
+    leaves = [[local.numpy() for local in strategy.experimental_local_results(leaf)] for leaf in tf.nest.flatten(value)]
     shards = [
         tf.nest.pack_sequence_as(value, [locals_[k] for locals_ in leaves])
         for k in range(strategy.num_replicas_in_sync)

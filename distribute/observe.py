@@ -17,7 +17,7 @@ import tensorflow as tf
 from tensorflow.python.autograph.core import ag_ctx
 from tensorflow.python.autograph.impl import api as autograph
 
-from .patching import defining_class, patched
+from distribute.patching import defining_class, patched
 
 LOCAL = "local gradient"
 HANDED = "handed to the optimizer"
@@ -64,7 +64,8 @@ class Recorder:
         """Adds to the graph being traced: pairs of (key, tensor); a key is a variable or a name."""
         source = Source(kind, replica, self._calls[kind, replica])
         self._calls[kind, replica] += 1
-        layout, fresh = [], []
+        layout: list[tuple[Any, Source, int]] = []
+        fresh: list[tf.Tensor] = []
         for key, value in pairs:
             known = self._known.get(id(value))
             if known is None:
@@ -145,9 +146,7 @@ def _apply_hook(recorder: Recorder, original: Any) -> Any:
         if all(known is not optimizer for known in recorder.optimizers):
             recorder.optimizers.append(optimizer)
         grads = list(grads)
-        variables = (
-            optimizer._trainable_variables if trainable_variables is None else list(trainable_variables)
-        )
+        variables = optimizer._trainable_variables if trainable_variables is None else list(trainable_variables)
         recorder.emit(HANDED, replica_id(), _variable_pairs(zip(grads, variables, strict=False)))
         return original(optimizer, grads, variables if grads else trainable_variables)
 

@@ -1,9 +1,9 @@
 """Two questions about randomness: does one device repeat itself, and do replicas draw different numbers?"""
 
-from . import global_state, judgement, randomness
-from .report import Check
-from .tolerances import Tolerance
-from .trial import Pair, Trial
+from distribute import global_state, judgement, randomness
+from distribute.report import Check
+from distribute.tolerances import Tolerance
+from distribute.trial import Pair, Trial
 
 _OTHER_SEED = 977
 
@@ -47,9 +47,7 @@ def randomness_check(trial: Trial, pair: Pair) -> Check:
     if not randomness_drawn(trial):
         return Check(name, "skipped", detail="not triggered: the step has no random operation")
     if trial.num_replicas == 1 or not pair.candidate:
-        return Check(
-            name, "skipped", detail="not triggered: there is one replica only, or the replicas did not run"
-        )
+        return Check(name, "skipped", detail="not triggered: there is one replica only, or the replicas did not run")
     same, draws = randomness_of(trial, pair)
     if not draws:
         return Check(name, "skipped", detail="not triggered: no random operation draws one row per example")

@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.ops import gen_random_ops, gen_stateless_random_ops, gen_stateless_random_ops_v2
 
-from .observe import DRAWN, Recorder, replica_id
-from .patching import patched
+from distribute.observe import DRAWN, Recorder, replica_id
+from distribute.patching import patched
 
 _FLOAT_OPS = {
     gen_random_ops: ("random_uniform", "random_standard_normal", "truncated_normal"),
@@ -113,9 +113,7 @@ def _bounds(name: str, args: Any, kwargs: Any) -> tuple[Any, Any]:
     return low, high
 
 
-def _reported(
-    recorder: Recorder, name: str, original: Callable, shape: Any, *args: Any, **kwargs: Any
-) -> Any:
+def _reported(recorder: Recorder, name: str, original: Callable, shape: Any, *args: Any, **kwargs: Any) -> Any:
     values = original(shape, *args, **kwargs)
     recorder.random_ops.append(name)
     recorder.emit(DRAWN, replica_id(), [(name, tf.identity(values))])

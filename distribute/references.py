@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from . import global_state, observe, randomness
-from .observe import Recorder, unwrapped
-from .patching import defining_class, patched
-from .replay import Stage, presented
-from .runs import Evidence, Run, Shards, spec_of, tensors
-from .variables import Slot, Values
+from distribute import global_state, observe, randomness
+from distribute.observe import Recorder, unwrapped
+from distribute.patching import defining_class, patched
+from distribute.replay import Stage, presented
+from distribute.runs import Evidence, Run, Shards, spec_of, tensors
+from distribute.variables import Slot, Values
 
 _MAX_PASSES = 40
 
@@ -25,9 +25,7 @@ class ReplayRun(Run):
 
     def __init__(self, build: Callable[[], Any], dtype: str, shards: Shards) -> None:
         self.stage = Stage(len(shards))
-        super().__init__(
-            build, tf.distribute.get_strategy(), dtype, shards, around=partial(presented, self.stage)
-        )
+        super().__init__(build, tf.distribute.get_strategy(), dtype, shards, around=partial(presented, self.stage))
 
     def trace_shard(self, shard: Any) -> Any:
         """The step of one replica as a graph of (shard, replica)."""
@@ -118,9 +116,7 @@ def optimizer_replay(
     right update of rounded gradients, without a number for how much an optimizer amplifies rounding.
     """
     keys = {id(slot.variable): slot.key for slot in run.slots}
-    plan = [
-        (opt, [(keys.get(id(unwrapped(v))), v) for v in given]) for opt, given in run.recorder.applications
-    ]
+    plan = [(opt, [(keys.get(id(unwrapped(v))), v) for v in given]) for opt, given in run.recorder.applications]
     named = [key for _, pairs in plan for key, _ in pairs]
     if not plan or len(set(named)) < len(named):
         return None

@@ -1,4 +1,4 @@
-"""One build of a program in one strategy and dtype: trace its step, run it from given values, hand back the evidence."""
+"""One build of a program in one strategy and dtype: trace its step, run it from given values, say what it did."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from . import global_state, observe, randomness, variables
-from .blame import blamed
-from .observe import Recorder
-from .program import Program
-from .variables import Slot
+from distribute import global_state, observe, randomness, variables
+from distribute.blame import blamed
+from distribute.observe import Recorder
+from distribute.program import Program
+from distribute.variables import Slot
 
 Shards = Sequence[Any]
 """One nest of arrays per replica, leading axis = example."""
@@ -136,9 +136,7 @@ class Run:
     def match(self, reference: "Run | None") -> None:
         """Lists the variables, under the reference's keys where there is one; to be called after a trace."""
         subject = self.subject
-        seen = [
-            one for one in self.recorder.optimizers if all(one is not known for known in subject.optimizers)
-        ]
+        seen = [one for one in self.recorder.optimizers if all(one is not known for known in subject.optimizers)]
         slots = variables.collect(subject.parts, [*subject.optimizers, *seen], subject.extra)
         self.slots = slots if reference is None else variables.matched(reference.slots, slots)
 
@@ -162,6 +160,18 @@ class Run:
                 self._traces[key] = (function.get_concrete_function(spec), self.recorder)
         graph, self.recorder = self._traces[key]
         return graph
+
+    def narrower_gradients(self) -> set[str]:
+        """Dtypes narrower than the run's own through which its gradient passes, such as a loss taken in float32."""
+        found = set()
+        for graph, _ in self._traces.values():
+            for op in graph.graph.get_operations():
+                # The backward half of a narrowing cast widens; a scalar's rounding is a common ratio, not noise.
+                if op.type == "Cast" and "gradient_tape/" in op.name and op.outputs[0].shape.rank != 0:
+                    source, target = op.get_attr("SrcT"), op.get_attr("DstT")
+                    if source.is_floating and target.name == self.dtype and source.size < target.size:
+                        found.add(source.name)
+        return found
 
     def run_drawing(self, shards: Shards) -> Recorder:
         """One step with its randomness left in; the recorder holds what was drawn."""
@@ -193,9 +203,7 @@ class Run:
         if returned.get("gradients") is not None and not self.subject.is_keras_model:
             trained = [v for part in self.subject.parts for v in _trainable(part)]
             pairs = zip(trained, returned["gradients"], strict=True)
-            recorder.emit(
-                observe.RETURNED, replica, [(observe.unwrapped(v), g) for v, g in pairs if g is not None]
-            )
+            recorder.emit(observe.RETURNED, replica, [(observe.unwrapped(v), g) for v, g in pairs if g is not None])
         scalars = [(name, value) for name, value in returned.items() if name != "gradients"]
         recorder.emit(observe.OUTPUT, replica, [(n, tf.identity(v)) for n, v in scalars if _is_scalar(v)])
 
@@ -227,9 +235,7 @@ class Run:
         after = self.read()
         source, gradients = self._applied(seen, before, after)
         with global_state.precision(self.dtype):
-            metrics = {
-                name: float(np.asarray(v)) for name, v in self.subject.metrics().items() if _is_scalar(v)
-            }
+            metrics = {name: float(np.asarray(v)) for name, v in self.subject.metrics().items() if _is_scalar(v)}
         return Evidence(
             before=before,
             after=after,
@@ -293,10 +299,12 @@ def cast(shards: Shards, dtype: str) -> Shards:
 
 
 def tensors(shard: Any) -> Any:
+    """The same nest, of tensors."""
     return tf.nest.map_structure(tf.convert_to_tensor, shard)
 
 
 def spec_of(tensor: tf.Tensor, dynamic: bool) -> tf.TensorSpec:
+    """What a step is traced for: this shape, or any number of examples where `dynamic`."""
     shape = [None, *tensor.shape[1:]] if dynamic else tensor.shape
     return tf.TensorSpec(shape, tensor.dtype)
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from . import global_state, references, runs, variables
-from .blame import blamed
-from .inputs import Batch
-from .references import ReplayRun
-from .runs import Evidence, Run
-from .variables import Slot, Values
+from distribute import global_state, references, runs, variables
+from distribute.blame import blamed
+from distribute.inputs import Batch
+from distribute.references import ReplayRun
+from distribute.runs import Evidence, Run
+from distribute.variables import Slot, Values
 
 
 @dataclass
@@ -86,9 +86,10 @@ class Trial:
         return int(self.strategy.num_replicas_in_sync)
 
     def pinned_dtype(self) -> str | None:
-        """The dtype that trained variables keep although Keras was told another one."""
+        """The dtype that the program keeps although Keras was told another one: in variables, or in its gradient."""
         trained = {slot.dtype for slot in self.slots if slot.role == variables.TRAINABLE and slot.floating}
-        return next(iter(sorted(trained - {self.dtype})), None)
+        kept = trained - {self.dtype} or self.reference.narrower_gradients()
+        return next(iter(sorted(kept)), None)
 
     def afresh(self, seed: int) -> "Trial":
         """Another build and trace of the reference, from the same initial values, under another seed."""
@@ -154,9 +155,7 @@ class Trial:
 
     def shards_alone(self, batch: Batch) -> list[Evidence]:
         """The single-device step on each shard by itself."""
-        return references.each_shard_alone(
-            self.reference, self.shards[batch.suffix], self.initial, self.dynamic
-        )
+        return references.each_shard_alone(self.reference, self.shards[batch.suffix], self.initial, self.dynamic)
 
     def optimizer_replay(self, steps: Sequence[Any]) -> dict[str, list[Any]] | None:
         """What the reference's optimizer makes of these gradients, from the initial values."""

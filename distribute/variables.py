@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .observe import unwrapped
+from distribute.observe import unwrapped
 
 TRAINABLE = "trainable"
 STATE = "state"
@@ -112,18 +112,14 @@ def matched(reference: Sequence[Slot], other: Sequence[Slot]) -> list[Slot]:
             f" (not in both: {', '.join(sorted(names)) or 'none'}): it must make the same ones each time"
         )
     by_key = {slot.key: slot for slot in other}
-    in_order = (
-        [by_key[slot.key] for slot in reference] if by_key.keys() == {s.key for s in reference} else other
-    )
+    in_order = [by_key[slot.key] for slot in reference] if by_key.keys() == {s.key for s in reference} else other
     for mine, theirs in zip(reference, in_order, strict=True):
         if mine.shape != theirs.shape:
             raise ValueError(
                 f"variable {mine.key!r} has shape {mine.shape} in the first build and {theirs.shape} in the next:"
                 " build() must make the same variables each time"
             )
-    return [
-        Slot(mine.key, mine.role, theirs.variable) for mine, theirs in zip(reference, in_order, strict=True)
-    ]
+    return [Slot(mine.key, mine.role, theirs.variable) for mine, theirs in zip(reference, in_order, strict=True)]
 
 
 def components(slot: Slot, strategy: tf.distribute.Strategy) -> Sequence[Any]:
@@ -159,6 +155,5 @@ def saved_and_loaded(slots: Sequence[Slot]) -> dict[str, np.ndarray]:
         path = tf.train.Checkpoint(slots=[slot.variable for slot in slots]).write(str(Path(folder) / "state"))
         reader = tf.train.load_checkpoint(path)
         return {
-            slot.key: reader.get_tensor(f"slots/{index}/.ATTRIBUTES/VARIABLE_VALUE")
-            for index, slot in enumerate(slots)
+            slot.key: reader.get_tensor(f"slots/{index}/.ATTRIBUTES/VARIABLE_VALUE") for index, slot in enumerate(slots)
         }

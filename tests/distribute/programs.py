@@ -39,9 +39,7 @@ def squared_error(model, x, y):
     return tf.reduce_sum(error) / tf.cast(global_count(x), error.dtype)
 
 
-def program(
-    make_model=dense, make_optimizer=keras.optimizers.SGD, loss=squared_error, change=None, after=None
-):
+def program(make_model=dense, make_optimizer=keras.optimizers.SGD, loss=squared_error, change=None, after=None):
     """A build function; `change(gradients, context)` and `after(model, context)` plant a mistake."""
 
     def build():

@@ -41,11 +41,9 @@ class TestInnocentPrograms:
             normalised = keras.layers.BatchNormalization(synchronized=True)
             return programs.mlp(keras.layers.Dense(4), normalised)
 
-        report = verify(program(model, optimizer), [batch(24)], strategy=strategy(3), steps=2)
         # The bias before the normalisation has a gradient of zero, so its update is rounding alone.
-        assert {name for name in failed(report) if not name.startswith(("replica_sync", "state"))} == set(), (
-            str(report)
-        )
+        report = verify(program(model, optimizer), [batch(24)], strategy=strategy(3), steps=2)
+        assert report.ok, str(report)
 
     def test_convolution_frozen_layer_and_dropout_without_training_pass(self):
         def model():
@@ -70,9 +68,7 @@ class TestInnocentPrograms:
             )
 
         rows = np.random.default_rng(0).integers(0, 9, (12, 3)).astype("int32")
-        report = verify(
-            program(model, keras.optimizers.Adam), [(rows, batch()[1])], strategy=strategy(3), steps=2
-        )
+        report = verify(program(model, keras.optimizers.Adam), [(rows, batch()[1])], strategy=strategy(3), steps=2)
         assert report.ok, str(report)
 
     def test_model_without_variables_before_its_first_call_passes(self):
@@ -105,9 +101,7 @@ class TestInnocentPrograms:
 
 class TestPlantedMistakes:
     def report(self, build, data=None, num_replicas=2, **options):
-        report = verify(
-            build, data or [batch()], strategy=strategy(num_replicas), dtypes=("float64",), **options
-        )
+        report = verify(build, data or [batch()], strategy=strategy(num_replicas), dtypes=("float64",), **options)
         assert not report.ok
         return report
 
@@ -143,9 +137,8 @@ class TestPlantedMistakes:
             def train_step(data):
                 with tf.GradientTape() as tape:
                     loss = programs.squared_error(model, *data)
-                for gradient, variable in zip(
-                    tape.gradient(loss, model.trainable_variables), model.trainable_variables
-                ):  # noqa: B905
+                gradients = tape.gradient(loss, model.trainable_variables)
+                for gradient, variable in zip(gradients, model.trainable_variables, strict=True):
                     variable.value.assign_sub(0.1 * gradient)
                 return {"loss": loss}
 
@@ -279,13 +272,9 @@ class TestRandomness:
     def test_masks_that_differ_between_replicas_pass(self):
         class OwnDropout(keras.layers.Layer):
             def call(self, x, training=False):
-                context = (
-                    tf.distribute.get_replica_context()
-                )  # None while Keras builds the layer symbolically
+                context = tf.distribute.get_replica_context()  # None while Keras builds the layer symbolically
                 replica = context.replica_id_in_sync_group if context else 0
-                return tf.nn.experimental.stateless_dropout(
-                    x, 0.5, seed=tf.stack([7, tf.cast(replica, tf.int32)])
-                )
+                return tf.nn.experimental.stateless_dropout(x, 0.5, seed=tf.stack([7, tf.cast(replica, tf.int32)]))
 
         report = verify(program(lambda: programs.mlp(OwnDropout())), [batch()], strategy=strategy(2))
         assert report.ok, str(report)
@@ -316,9 +305,7 @@ class TestAccept:
         assert report.causes == ("loss_summed_over_replicas",)
 
     def test_cause_that_does_not_occur_is_a_note(self):
-        report = verify(
-            program(), [batch()], strategy=strategy(2), accept=("non_finite",), dtypes=("float64",)
-        )
+        report = verify(program(), [batch()], strategy=strategy(2), accept=("non_finite",), dtypes=("float64",))
         assert report.ok
         assert "non_finite" in report.notes[0]
 
