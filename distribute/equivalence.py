@@ -197,8 +197,8 @@ class _Verification:
         if own is not None and own.observed > 1e-2 and not found.failed("gradient"):
             worst = own.worst
             self.notes.append(
-                f"in float32 the single-device run itself is far from float64"
-                f" ({own.observed:.2g} relative L2 in {worst.key if worst else '?'}): both runs agree and both are wrong"
+                f"in float32 the single-device run itself is {own.observed:.2g} (relative L2) off the float64 result"
+                f" in {worst.key if worst else '?'}: both runs agree and both are wrong"
             )
 
     def _single_questions(self, trial: Trial, first: Findings) -> None:

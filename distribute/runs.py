@@ -169,7 +169,7 @@ class Run:
                 # The backward half of a narrowing cast widens; a scalar's rounding is a common ratio, not noise.
                 if op.type == "Cast" and "gradient_tape/" in op.name and op.outputs[0].shape.rank != 0:
                     source, target = op.get_attr("SrcT"), op.get_attr("DstT")
-                    if source.is_floating and target.name == self.dtype and source.size < target.size:
+                    if source.is_floating and source.size < target.size:
                         found.add(source.name)
         return found
 

@@ -12,6 +12,7 @@ from distribute.blame import blamed
 from distribute.inputs import Batch
 from distribute.references import ReplayRun
 from distribute.runs import Evidence, Run
+from distribute.tolerances import tolerance
 from distribute.variables import Slot, Values
 
 
@@ -88,8 +89,8 @@ class Trial:
     def pinned_dtype(self) -> str | None:
         """The dtype that the program keeps although Keras was told another one: in variables, or in its gradient."""
         trained = {slot.dtype for slot in self.slots if slot.role == variables.TRAINABLE and slot.floating}
-        kept = trained - {self.dtype} or self.reference.narrower_gradients()
-        return next(iter(sorted(kept)), None)
+        kept = (trained | self.reference.narrower_gradients()) - {self.dtype}
+        return max(kept, key=lambda dtype: tolerance(dtype).relative, default=None)
 
     def afresh(self, seed: int) -> "Trial":
         """Another build and trace of the reference, from the same initial values, under another seed."""
