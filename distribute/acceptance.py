@@ -74,7 +74,7 @@ def _factors(weights: Weights, causes: set[str], num_replicas: int) -> np.ndarra
 def _update_explained(trial: Trial, found: Findings, row: Tolerance) -> bool:
     """Whether each step's update is what the reference's optimizer makes of the candidate's gradients."""
     evidence = found.pair.candidate
-    replayed = trial.optimizer_replay([one.gradients for one in evidence])
+    replayed = trial.optimizer_replay([one.applied for one in evidence])
     if replayed is None:
         return False
     slots = checks.with_role(trial.slots, variables.TRAINABLE)

@@ -9,7 +9,7 @@ from distribute import checks, references, variables
 from distribute.checks import Judged
 from distribute.compare import Comparison, compared
 from distribute.report import Check
-from distribute.runs import Evidence
+from distribute.runs import Evidence, Gradient
 from distribute.tolerances import RATIO_ROUNDING, Tolerance
 from distribute.trial import Pair, Trial
 
@@ -140,7 +140,7 @@ def _held_to_optimizer(name: str, trial: Trial, pair: Pair, row: Tolerance, step
     What that optimizer makes of the same gradients with their last digits changed says how far it amplifies rounding.
     """
     slots = checks.with_role(trial.slots, variables.TRAINABLE)
-    gradients = [_first_only(one.gradients) for one in pair.candidate[:steps]]
+    gradients = [one.applied for one in pair.candidate[:steps]]
     replayed = trial.optimizer_replay(gradients)
     if replayed is None:
         return None
@@ -155,19 +155,17 @@ def _held_to_optimizer(name: str, trial: Trial, pair: Pair, row: Tolerance, step
     return checks.comparison_check(name, compared(actual, expected, row, slack=slack, common_ratio=False), row.relative)
 
 
-def _first_only(gradients: PerReplica) -> dict[str, list[np.ndarray]]:
-    """Replica 0's values, still one per replica."""
-    return {key: [copies[0]] for key, copies in gradients.items()}
-
-
-def _last_digits_changed(gradients: PerReplica, row: Tolerance) -> dict[str, list[np.ndarray]]:
+def _last_digits_changed(gradients: Mapping[str, Gradient], row: Tolerance) -> dict[str, Gradient]:
     """Each element off by the rounding that a sum of gradients of this size brings."""
     rng = np.random.default_rng(0)
-    total = float(np.sqrt(sum(float(np.sum(np.square(copies[0], dtype=np.float64))) for copies in gradients.values())))
-    changed = {}
-    for key, copies in gradients.items():
-        size = 4 * row.epsilon * max(float(np.max(np.abs(copies[0]), initial=0.0)), row.epsilon * total)
-        changed[key] = [copies[0] + (size * rng.choice((-1.0, 1.0), copies[0].shape)).astype(copies[0].dtype)]
+    values = {key: one[0] if isinstance(one, tuple) else one for key, one in gradients.items()}
+    total = float(np.sqrt(sum(float(np.sum(np.square(value, dtype=np.float64))) for value in values.values())))
+    changed: dict[str, Gradient] = {}
+    for key, value in values.items():
+        size = 4 * row.epsilon * max(float(np.max(np.abs(value), initial=0.0)), row.epsilon * total)
+        moved = value + (size * rng.choice((-1.0, 1.0), value.shape)).astype(value.dtype)
+        given = gradients[key]
+        changed[key] = (moved, given[1]) if isinstance(given, tuple) else moved
     return changed
 
 

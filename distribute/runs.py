@@ -15,6 +15,9 @@ from distribute.observe import Recorder
 from distribute.program import Program
 from distribute.variables import Slot
 
+Gradient = np.ndarray | tuple[np.ndarray, np.ndarray]
+"""A dense gradient, or values and indices of a sparse one."""
+
 Shards = Sequence[Any]
 """One nest of arrays per replica, leading axis = example."""
 
@@ -30,6 +33,7 @@ class Evidence:
       outputs: by name, the scalar that each replica returned.
       metrics: by name, `result()` of each Keras metric, over all replicas.
       shard_sizes: examples per replica.
+      sparse: by variable, replica 0's values and indices of a sparse gradient: optimizers treat these differently.
       gradient_source: how the gradients as applied were come by.
     """
 
@@ -42,7 +46,13 @@ class Evidence:
     local: Mapping[str, list[np.ndarray]] = field(default_factory=dict)
     handed: Mapping[str, list[np.ndarray]] = field(default_factory=dict)
     fed: Mapping[str, list[np.ndarray]] = field(default_factory=dict)
+    sparse: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     gradient_source: str = observe.APPLIED
+
+    @property
+    def applied(self) -> dict[str, Gradient]:
+        """Replica 0's gradients in the form in which the optimizer got them."""
+        return {key: self.sparse.get(key, copies[0]) for key, copies in self.gradients.items()}
 
 
 class Subject:
@@ -154,12 +164,24 @@ class Run:
         spec = tf.nest.map_structure(lambda tensor: spec_of(tensor, dynamic), inputs)
         key = str(spec)
         if key not in self._traces:
-            self.recorder = Recorder()
-            with self._setting(), observe.observing(self.recorder), randomness.taken_out(self.recorder):
-                function = tf.function(self._all_replicas, jit_compile=False)
-                self._traces[key] = (function.get_concrete_function(spec), self.recorder)
+            self._traces[key] = self._traced(self._all_replicas, spec)
         graph, self.recorder = self._traces[key]
         return graph
+
+    def _traced(self, function: Callable[..., None], *spec: Any) -> tuple[Any, Recorder]:
+        """The graph of `function` and what records its values; optimizers get their variables ahead of it."""
+        while True:
+            self.recorder = Recorder()
+            try:
+                with self._setting(), observe.observing(self.recorder), randomness.taken_out(self.recorder):
+                    graph = tf.function(function, jit_compile=False).get_concrete_function(*spec)
+                return graph, self.recorder
+            except Exception:
+                if self.recorder.unbuilt is None:
+                    raise
+            optimizer, trained = self.recorder.unbuilt
+            with self._setting(), self.strategy.scope():
+                optimizer.build(trained)
 
     def narrower_gradients(self) -> set[str]:
         """Dtypes narrower than the run's own through which its gradient passes, such as a loss taken in float32."""
@@ -246,6 +268,10 @@ class Run:
             local=seen[observe.LOCAL],
             handed=seen[observe.HANDED],
             fed=seen[observe.FED],
+            sparse={
+                key: (values[0], self._by_variable(observe.SPARSE_INDICES)[key][0])
+                for key, values in self._by_variable(observe.SPARSE_VALUES).items()
+            },
             gradient_source=source,
         )
 

@@ -71,6 +71,34 @@ class TestInnocentPrograms:
         report = verify(program(model, keras.optimizers.Adam), [(rows, batch()[1])], strategy=strategy(3), steps=2)
         assert report.ok, str(report)
 
+    def test_repeated_rows_of_an_embedding_pass_where_the_ratio_is_rounded(self):
+        def model():
+            embedding = keras.layers.Embedding(7, 3, mask_zero=True)
+            pooled = keras.layers.GlobalAveragePooling1D()
+            return keras.Sequential([keras.Input((4,), dtype="int32"), embedding, pooled, keras.layers.Dense(1)])
+
+        rows = np.random.default_rng(0).integers(0, 7, (30, 4)).astype("int32")
+        report = verify(compiled(model, "adamw"), [(rows, batch(30)[1])], strategy=strategy(3), steps=2)
+        assert report.ok, str(report)
+
+    def test_optimizers_that_make_their_slots_at_the_first_step_pass(self):
+        def build():
+            models, optimizers = [programs.dense(), programs.dense()], [keras.optimizers.Adam(), keras.optimizers.SGD()]
+
+            def train_step(data):
+                losses = []
+                for model, optimizer in zip(models, optimizers, strict=True):
+                    with tf.GradientTape() as tape:
+                        losses.append(programs.squared_error(model, *data))
+                    gradients = tape.gradient(losses[-1], model.trainable_variables)
+                    optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+                return {"loss": losses[0], "second": losses[1]}
+
+            return Program(train_step, model=models)
+
+        report = verify(build, [batch()], strategy=strategy(2), steps=2, dtypes=("float64",))
+        assert report.ok, str(report)
+
     def test_model_without_variables_before_its_first_call_passes(self):
         def model():
             return keras.Sequential([keras.layers.Dense(3, activation="tanh"), keras.layers.Dense(1)])
