@@ -150,8 +150,8 @@ def _apply_hook(recorder: Recorder, original: Any) -> Any:
             recorder.optimizers.append(optimizer)
         grads = list(grads)
         variables = optimizer._trainable_variables if trainable_variables is None else list(trainable_variables)
-        if not optimizer.built:
-            # Slots that are made inside a graph cannot be initialised ahead of it: the trace starts again.
+        if not optimizer.built and tf.distribute.has_strategy():
+            # Mirrored slots that are made inside a graph cannot be initialised ahead of it: the trace starts again.
             recorder.unbuilt = (optimizer, variables)
             raise RuntimeError("this optimizer has no variables yet")
         recorder.emit(HANDED, replica_id(), _variable_pairs(zip(grads, variables, strict=False)))

@@ -103,7 +103,9 @@ class TestInnocentPrograms:
         def model():
             return keras.Sequential([keras.layers.Dense(3, activation="tanh"), keras.layers.Dense(1)])
 
-        report = verify(compiled(model), [batch()], strategy=strategy(2))
+        assert verify(compiled(model), [batch()], strategy=strategy(2)).ok
+        own_step = program(model, build_optimizer=False)
+        report = verify(own_step, [batch()], strategy=strategy(2), steps=2)
         assert report.ok, str(report)
 
     def test_own_update_without_optimizer_passes(self):
