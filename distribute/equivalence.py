@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from distribute import global_state, input_checks, judgement, random_check
+from distribute import communication, global_state, input_checks, judgement, low_precision, random_check
 from distribute.acceptance import accepted_checks, follow_arbiter
 from distribute.diagnosis import CAUSES, Diagnosis, diagnose
 from distribute.inputs import Inputs, read_inputs
@@ -157,9 +157,9 @@ class _Verification:
             failed = any(check.status == "failed" for check in found.checks)
             if self.num_replicas > 1 and pair.candidate and (number == 0 or failed):
                 found.replay = trial.replay(batch)
-                found.others += judgement.communication_checks(trial, found, row)
+                found.others += communication.communication_checks(trial, found, row)
             elif number == 0:
-                found.others += judgement.communication_checks(trial, found, row)
+                found.others += communication.communication_checks(trial, found, row)
             self._conclude(trial, found, row)
             all_found.append(found)
         if all(batch.suffix == "" for batch in self.inputs.batches) or self.num_replicas == 1:
@@ -188,7 +188,7 @@ class _Verification:
                 continue
             trial = Trial(self.build, self.strategy, dtype, [batch], main.initial)
             arbiter = first.pair if main.dtype == ARBITER else None
-            found = judgement.judge_low_precision(trial, trial.pair(batch), arbiter, tolerance(dtype))
+            found = low_precision.judge_low_precision(trial, trial.pair(batch), arbiter, tolerance(dtype))
             self.checks += follow_arbiter(found, self.checks)
             self._note_accuracy(found)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from distribute import checks, references, variables
+from distribute import checks, variables
 from distribute.checks import Judged
 from distribute.compare import Comparison, compared
 from distribute.report import Check
@@ -229,75 +229,9 @@ def _saved_what_it_held(pair: Pair, slots: Sequence[variables.Slot]) -> bool:
     return all(np.array_equal(pair.saved[s.key], pair.candidate[0].after[s.key][0], equal_nan=True) for s in slots)
 
 
-def communication_checks(trial: Trial, found: Findings, row: Tolerance) -> list[Check]:
-    """Shard replay: what the replicas did against the same shards one after the other on one device."""
-    suffix = found.pair.batch.suffix
-    names = [f"communication/gradients{suffix}", f"communication/state{suffix}"]
-    if found.replay is None:
-        why = "there is one replica only" if trial.strategy.num_replicas_in_sync == 1 else "it was not run"
-        return [Check(name, "skipped", detail=f"shard replay: {why}") for name in names]
-    candidate = found.pair.candidate[0]
-    by_replica = [one.gradients for one in found.replay]
-    gradients = _replicawise(candidate.gradients, by_replica, row)
-    slots = checks.with_role(trial.replayed.slots, variables.STATE)
-    after = references.per_replica(found.replay, slots)
-    state = _replicawise(candidate.after, [{k: [v[r]] for k, v in after.items()} for r in range(len(by_replica))], row)
-    found.judged["communication"] = checks.comparison_check(
-        names[0], gradients, row.relative, "shard replay, relative L2"
-    )
-    found.judged["communicated state"] = checks.comparison_check(
-        names[1], state, row.relative, "shard replay, relative L2"
-    )
-    return []
-
-
-def _replicawise(candidate: PerReplica, replayed: Sequence[PerReplica], row: Tolerance) -> Comparison:
-    """Each replica against its own replay; by variable the worst one is kept."""
-    each = []
-    for replica, expected in enumerate(replayed):
-        own = {key: [copies[replica]] for key, copies in candidate.items() if replica < len(copies)}
-        each.append(compared(own, checks.first_copies(expected), row, common_ratio=False))
-    same_variable = zip(*(comparison.differences for comparison in each), strict=True)
-    worst = [max(differences, key=lambda one: one.residual) for differences in same_variable]
-    return Comparison(worst, 1.0, max((one.measured_ratio for one in each), key=lambda ratio: abs(ratio - 1)))
-
-
 def reproducibility_check(name: str, first: Evidence, second: Evidence, row: Tolerance) -> Judged:
     """The single-device run twice, under other seeds."""
     if not first.gradients:
         return Judged(Check(name, "skipped", detail="no gradient was measured"))
     comparison = compared(second.gradients, checks.first_copies(first.gradients), row, common_ratio=False)
     return checks.comparison_check(name, comparison, row.relative, "reference run twice, relative L2")
-
-
-def judge_low_precision(trial: Trial, pair: Pair, arbiter: Pair | None, row: Tolerance) -> Findings:
-    """float32 and below: held to the reference's own distance from float64, or to the table where there is none."""
-    if arbiter is None or pair.error is not None or not pair.candidate:
-        return judge_pair(trial, pair, row)
-    found = Findings(pair)
-    dtype = trial.dtype
-    runs = (pair.candidate[0], pair.reference[0], arbiter.reference[0])
-    trained = checks.with_role(trial.slots, variables.TRAINABLE)
-    state = checks.with_role(trial.slots, variables.STATE)
-    slack = checks.update_slack(pair.reference[0].before, trained, 1)
-    found.judged["gradient"] = _own_accuracy(f"gradient_equivalence/{dtype}", row, [one.gradients for one in runs])
-    found.judged["update"] = _own_accuracy(
-        f"update_equivalence/{dtype}", row, [checks.updates(one, trained) for one in runs], slack
-    )
-    found.judged["state"] = _own_accuracy(
-        f"state_equivalence/{dtype}", row, [{slot.key: one.after[slot.key] for slot in state} for one in runs]
-    )
-    return found
-
-
-def _own_accuracy(
-    name: str, row: Tolerance, runs: Sequence[PerReplica], slack: Mapping[str, float] | None = None
-) -> Judged:
-    candidate, reference, truth = runs
-    right = checks.first_copies(truth)
-    return checks.own_accuracy_check(
-        name,
-        compared(candidate, right, row, slack=slack, common_ratio=False),
-        compared(reference, right, row, slack=slack, common_ratio=False),
-        row,
-    )
