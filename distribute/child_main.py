@@ -105,9 +105,7 @@ def _main() -> None:
         channel.send({"kind": "result", "result": result})
     except BaseException as error:  # noqa: BLE001  whatever ends the child is the parent's to judge
         kinds = [kind.__name__ for kind in type(error).__mro__]
-        channel.send(
-            {"kind": "error", "types": kinds, "text": str(error), "traceback": traceback.format_exc()}
-        )
+        channel.send({"kind": "error", "types": kinds, "text": str(error), "traceback": traceback.format_exc()})
     # Not sys.exit: tearing TensorFlow down takes a while and can hang, and everything has been said.
     os._exit(0)
 

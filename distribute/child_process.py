@@ -148,7 +148,7 @@ class ChildProcess:
     def _judge(self) -> Outcome:
         if self._last is not None and self._last["kind"] == "error":
             types, text = tuple(self._last["types"]), self._last["text"]
-            message = f"raised {types[0]} in {self._phase}: {text}"
+            message = f"raised {types[0]} in {self._phase}: {headline(text)}"
             return Outcome(None, self._phase, types, text, message, self._last["traceback"])
         if self._last is not None:
             return Outcome(result=self._last["result"], phase=self._phase)
@@ -160,14 +160,24 @@ class ChildProcess:
         else:
             how = f"left with exit code {code}"
         message = f"{how} in {self._phase}"
-        return Outcome(
-            phase=self._phase, message=message, report=self._end_of_output(), timed_out=self._timed_out
-        )
+        return Outcome(phase=self._phase, message=message, report=self._end_of_output(), timed_out=self._timed_out)
 
     def _end_of_output(self) -> str:
         self._output.seek(0)
         text = self._output.read().decode(errors="replace").strip()
         return text[-_OUTPUT_SHOWN:]
+
+
+def headline(text: str) -> str:
+    """The line of an error's text that says what happened.
+
+    TensorFlow puts the traceback of the failing node in front of it, "Graph execution error: Detected at node …".
+    """
+    lines = [line for line in text.splitlines() if line.strip()] or [""]
+    if not lines[0].startswith("Graph execution error"):
+        return lines[0]
+    noise = ("Graph execution error", "Detected at node", "Detected ", " ", "\t")
+    return next((line for line in lines if not line.startswith(noise)), lines[0])
 
 
 def _python_path() -> str:

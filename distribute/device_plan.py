@@ -195,7 +195,7 @@ def _plan_cpu(
                 f"{inventory.host_memory_mib} MiB: ask for at most {inventory.host_memory_mib // num_devices} MiB each"
             )
         # LogicalDeviceConfiguration(memory_limit=…) is refused on CPU, and all logical CPUs share one allocator.
-        enforced_by = "nothing (TensorFlow has no limit per logical CPU)"
+        enforced_by = "nothing in this process, since TensorFlow has no limit per logical CPU"
     reason = "the CPU was asked for" if asked_for_cpu else "TensorFlow sees no GPU"
     if chosen == "growth":
         reason += "; memory growth has no effect on a CPU"

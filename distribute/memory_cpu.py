@@ -43,9 +43,7 @@ def check_in_children(runs: Runs, devices: Sequence[str], limit_mib: int | None)
             replicas=[trace],
             reference=trace_of(reference),
             no_reference=f"the whole global batch does not run on one device here: it {reference.message}",
-            out_of_limit=_out_of_limit(runs, shard, trace, message, limit_mib)
-            if message and limit_mib
-            else None,
+            out_of_limit=_out_of_limit(runs, shard, trace, message, limit_mib) if message and limit_mib else None,
             how=_how(trace, len(devices)),
         )
     )

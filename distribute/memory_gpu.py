@@ -66,9 +66,7 @@ def check_here(build: Callable[[], Any], data: Any, devices: Devices) -> Report:
 
 def is_out_of_memory(error: tf.errors.OpError) -> bool:
     """True for the allocator's own error, and for those that a library raises when it gets no memory."""
-    return isinstance(error, tf.errors.ResourceExhaustedError) or any(
-        text in str(error) for text in _DISGUISES
-    )
+    return isinstance(error, tf.errors.ResourceExhaustedError) or any(text in str(error) for text in _DISGUISES)
 
 
 def _measure(
@@ -83,9 +81,7 @@ def _measure(
         return recorder.traces(sizes, state_bytes(built), evaluation_peaks)
 
 
-def _measure_reference(
-    device: str, build: Callable[[], Any], shards: Sequence[Any]
-) -> tuple[MemoryTrace | None, str]:
+def _measure_reference(device: str, build: Callable[[], Any], shards: Sequence[Any]) -> tuple[MemoryTrace | None, str]:
     try:
         (trace,) = _measure(tf.distribute.OneDeviceStrategy(device), [device], build, [join(shards)])
     except tf.errors.OpError as error:

@@ -50,9 +50,7 @@ class Runs:
             child.kill()
         return child
 
-    def start_replica(
-        self, shard: bytes, limit_mib: int | None = None, timeout_s: float | None = None
-    ) -> ChildProcess:
+    def start_replica(self, shard: bytes, limit_mib: int | None = None, timeout_s: float | None = None) -> ChildProcess:
         """Starts one replica's share on a shard that a reference sent before."""
         child = self.start("replica", limit_mib, timeout_s)
         child.send(shard)

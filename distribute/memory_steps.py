@@ -42,10 +42,7 @@ class StepRecorder:
 
     def peaks(self) -> list[int]:
         """Peak of each device in this phase, in bytes."""
-        return [
-            _counters(device)["peak"] - before
-            for device, before in zip(self._devices, self._before, strict=True)
-        ]
+        return [_counters(device)["peak"] - before for device, before in zip(self._devices, self._before, strict=True)]
 
     def after_step(self) -> bool:
         """Notes the counters of the step just done; True when more steps are wanted."""

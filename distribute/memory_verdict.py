@@ -70,9 +70,7 @@ def report_failure(message: str, limit_mib: int | None) -> Report:
     """The report on a program that fails as a replica with any limit and without one."""
     reason = f"the replica did not run, see {EXECUTION}"
     skipped = (Check(name, "skipped", detail=reason) for name in (LIMIT, REFERENCE, GROWTH))
-    failed = Check(
-        EXECUTION, "failed", detail=f"one replica's share, alone in a process without a cap: {message}"
-    )
+    failed = Check(EXECUTION, "failed", detail=f"one replica's share, alone in a process without a cap: {message}")
     return Report(checks=(failed, *skipped), memory={"limit_mib": limit_mib})
 
 
@@ -81,8 +79,7 @@ def report_out_of_memory(message: str, limit_mib: int | None) -> Report:
     limit = f"the limit of {limit_mib} MiB" if limit_mib is not None else "the device's memory"
     detail = f"a replica ran out of {limit}: {message}. Give more, or a smaller global batch."
     skipped = (
-        Check(name, "skipped", detail=f"the replicas ran out of memory, see {LIMIT}")
-        for name in (REFERENCE, GROWTH)
+        Check(name, "skipped", detail=f"the replicas ran out of memory, see {LIMIT}") for name in (REFERENCE, GROWTH)
     )
     checks = (Check(LIMIT, "failed", allowed=limit_mib, detail=detail), *skipped)
     return Report(checks=checks, memory={"limit_mib": limit_mib})
@@ -101,7 +98,7 @@ def _limit(measured: Measured) -> Check:
 def _say_out_of_limit(measured: Measured, out: OutOfLimit) -> str:
     batch_size = measured.replicas[0].batch_size
     begin = (
-        f"--memory_limit={measured.limit_mib} is too small: one replica's share ({batch_size} examples) "
+        f"a limit of {measured.limit_mib} MiB is too small: one replica's share ({batch_size} examples) "
         f"{out.message} under it; without a limit it runs, and needs {measured.peak_mib:.1f} MiB at its "
         f"peak. "
     )
@@ -128,9 +125,7 @@ def _reference(measured: Measured) -> Check:
         f"peak of a replica in training {peak:.1f} MiB at {measured.replicas[0].batch_size} examples; "
         f"of a single device {reference:.1f} MiB at {measured.reference.batch_size}, spread {spread:.1f} MiB"
     )
-    return Check(
-        REFERENCE, "passed" if peak <= reference + spread else "failed", peak, reference + spread, detail
-    )
+    return Check(REFERENCE, "passed" if peak <= reference + spread else "failed", peak, reference + spread, detail)
 
 
 def _growth(measured: Measured) -> Check:

@@ -48,16 +48,12 @@ def process_memory(pid: int) -> ProcessMemory | None:
         handles = _visible_handles(os.environ.get("CUDA_VISIBLE_DEVICES")) if available else []
         if not handles:
             return None
-        processes = [
-            process for handle in handles for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
-        ]
+        processes = [process for handle in handles for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)]
         used = [process.usedGpuMemory for process in processes if process.pid == pid]
         if used and None not in used:
             return ProcessMemory(sum(used) // _MIB, "the process, by NVML")
         total = sum(pynvml.nvmlDeviceGetMemoryInfo(handle).used for handle in handles)
-        return ProcessMemory(
-            total // _MIB, "the GPUs, other processes included: NVML does not list this process"
-        )
+        return ProcessMemory(total // _MIB, "the GPUs, other processes included: NVML does not list this process")
 
 
 def driver_version() -> str | None:

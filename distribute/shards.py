@@ -45,9 +45,7 @@ def num_examples(batch: Any) -> int:
     """
     lengths = {array.shape[:1] for array in tf.nest.flatten(batch)}
     if len(lengths) != 1 or lengths == {()}:
-        raise ValueError(
-            f"the arrays of a batch must have one leading axis of one length; got {sorted(lengths)}"
-        )
+        raise ValueError(f"the arrays of a batch must have one leading axis of one length; got {sorted(lengths)}")
     return lengths.pop()[0]
 
 

@@ -58,9 +58,7 @@ def resolve_build(target: Target) -> Callable[[], Any]:
         raise ValueError(f"build target {name!r} is a {type(build).__name__}, not a function")
     missing = _required_parameters(build, keywords)
     if missing:
-        raise ValueError(
-            f"build target {name!r} is called without arguments; still missing: {', '.join(missing)}"
-        )
+        raise ValueError(f"build target {name!r} is called without arguments; still missing: {', '.join(missing)}")
     return functools.partial(build, **keywords)
 
 
@@ -78,15 +76,11 @@ def resolve_data(target: Target) -> Callable[[], Any]:
     data = _import(name)
     if not callable(data):
         if keywords:
-            raise ValueError(
-                f"data target {name!r} is a {type(data).__name__}; it takes no keywords: {keywords}"
-            )
+            raise ValueError(f"data target {name!r} is a {type(data).__name__}; it takes no keywords: {keywords}")
         return lambda: data
     missing = _required_parameters(data, keywords)
     if len(missing) > 1:
-        raise ValueError(
-            f"data target {name!r} may need one argument, an InputContext; needs {', '.join(missing)}"
-        )
+        raise ValueError(f"data target {name!r} may need one argument, an InputContext; needs {', '.join(missing)}")
     if not missing:
         return functools.partial(data, **keywords)
     return lambda: lambda context: data(**{missing[0]: context}, **keywords)

@@ -53,7 +53,9 @@ def define_verification_flags() -> None:
     flags.DEFINE_enum(
         "verify", "all", ["all", "gradients", "memory", "off"], "What to check against one device before training."
     )
-    flags.DEFINE_list("accept", [], "Causes that the check may find, because you know and want them, such as local_batch_statistics.")
+    flags.DEFINE_list(
+        "accept", [], "Causes that the check may find, because you know and want them, such as local_batch_statistics."
+    )
     flags.DEFINE_boolean("verbose", False, "Show every variable's differences, not only the worst.")
 
 

@@ -49,9 +49,10 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     from train import from_flags
     from train.checkpoint import Checkpoints
     from train.dataset_source import load_source
-    from train.step import build_program
+    from train.loop import make_train_function
+    from train.placement import print_placement_once
     from train.training import SaveInterval, run_training
-    from train.verification import Subject, exit_code_of, verify_recipe
+    from train.verification import Subject, describe_enforcement, exit_code_of, verify_loop, verify_recipe
 
     console = Console()
     from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
@@ -61,14 +62,20 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
 
     source = load_source(recipe.dataset, FLAGS.data_dir)
     subject = Subject(FLAGS.config, recipe, source)
-    recording.report = verify_recipe(subject, devices, mode=FLAGS.verify, accept=FLAGS.accept)
-    recording.print_report(console, verbose=FLAGS.verbose)
-    if not recording.report.ok or FLAGS.steps == 0:
-        return exit_code_of(recording.report)
+    report = verify_recipe(subject, devices, mode=FLAGS.verify, accept=FLAGS.accept)
 
     strategy = make_strategy(devices)
     with strategy.scope():
-        program = build_program(recipe, source.image_shape, source.num_classes)
+        program = subject.build()
+    step_function = make_train_function(strategy, program)
+    if FLAGS.log_device_placement:
+        step_function = print_placement_once(step_function, console)
+
+    recording.report = report = verify_loop(subject, report, step_function, program, mode=FLAGS.verify)
+    recording.devices = describe_enforcement(devices, report)
+    recording.print_report(console, verbose=FLAGS.verbose)
+    if not report.ok or FLAGS.steps == 0:
+        return exit_code_of(report)
 
     checkpoints = Checkpoints(folder.checkpoints, program)
     first_step = checkpoints.restore_latest() if FLAGS.resume else 0
@@ -80,11 +87,11 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
         source,
         strategy,
         program,
+        step_function,
         schedule=schedule,
         checkpoints=checkpoints,
         save_interval=SaveInterval(*train_flags.save_interval(FLAGS.save_every)),
         console=console,
-        log_device_placement=FLAGS.log_device_placement,
     )
     recording.training = dict(result.entry)
     recording.print_summary(console)

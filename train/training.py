@@ -12,8 +12,7 @@ from configs.recipe import Recipe
 from distribute import Program
 from train.checkpoint import Checkpoints
 from train.data import Source, eval_batches, train_batches
-from train.loop import evaluate, make_train_function, train
-from train.placement import print_placement_once
+from train.loop import StepFunction, evaluate, train
 from train.progress import TrainingProgress
 from train.record import hash_weights
 from train.step import image_dtype
@@ -70,12 +69,12 @@ def run_training(
     source: Source,
     strategy: tf.distribute.Strategy,
     program: Program,
+    step_function: StepFunction,
     *,
     schedule: Schedule,
     checkpoints: Checkpoints,
     save_interval: SaveInterval,
     console: Console,
-    log_device_placement: bool = False,
 ) -> TrainingResult:
     """Trains by `schedule`, saving on the way and at the end, then evaluates on the test split.
 
@@ -98,9 +97,6 @@ def run_training(
         first_step=schedule.first_step,
         num_steps=schedule.num_steps,
     )
-    step_function = make_train_function(strategy, program)
-    if log_device_placement:
-        step_function = print_placement_once(step_function, console)
     with StopSignals() as stop, progress:
 
         def after_step(step: int, means: Mapping[str, tf.Tensor]) -> bool:

@@ -5,7 +5,7 @@ The memory check runs in processes of its own, so it is started first and measur
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,7 +13,11 @@ import tensorflow as tf
 
 from configs.recipe import Recipe
 from distribute import Devices, MemoryCheck, Program, Report, start_memory_check, verify
+from distribute.diagnosis import CAUSES
 from train.data import Source, train_batches
+from train.errors import InputError
+from train.loop import StepFunction
+from train.loop_check import check_loop, skipped_loop_check
 from train.recipes import load_recipe
 from train.sharding import shard_input_fn
 from train.step import build_program, image_dtype
@@ -35,18 +39,64 @@ class Subject:
     recipe: Recipe
     source: Source
 
+    def build(self) -> Program:
+        """Builds the recipe's program; each time with the same initial weights."""
+        keras.utils.set_random_seed(self.recipe.seed)
+        return build_program(self.recipe, self.source.image_shape, self.source.num_classes)
+
+    def batches(self) -> tf.data.Dataset:
+        """The global batches of the first epoch, as training gets them."""
+        return train_batches(
+            self.source,
+            global_batch_size=self.recipe.global_batch_size,
+            seed=self.recipe.seed,
+            num_epochs=1,
+            max_shift=self.recipe.max_shift,
+            dtype=image_dtype(self.recipe),
+        )
+
 
 def verify_recipe(subject: Subject, devices: Devices, *, mode: str, accept: Sequence[str]) -> Report:
     """Verifies what `mode` says: ``all``, ``gradients``, ``memory`` or ``off``.
 
     Raises:
-      ValueError: `accept` names an unknown cause.
+      InputError: `accept` names an unknown cause.
     """
+    unknown = sorted(set(accept) - set(CAUSES))
+    if unknown:
+        raise InputError(f"--accept={','.join(unknown)}: unknown; causes are {', '.join(CAUSES)}")
     report = Report()
     with _memory_check(subject, devices, mode) as memory:
         if mode in ("all", "gradients"):
-            report = verify(_builder(subject), _input_function(subject), devices=devices, accept=accept)
+            report = verify(subject.build, shard_input_fn(subject.batches), devices=devices, accept=accept)
         return report.merge(memory.result()) if memory else report
+
+
+def verify_loop(
+    subject: Subject, report: Report, step_function: StepFunction, program: Program, *, mode: str
+) -> Report:
+    """Adds to `report` the check of the training loop's own step function, which training then uses as it is."""
+    if mode not in ("all", "gradients") or not report.ok:
+        return report
+    statuses = {check.name: check.status for check in report.checks}
+    if report.accepted:
+        check = skipped_loop_check(f"differences were accepted: {', '.join(report.accepted)}")
+    elif statuses["randomness"] != "skipped":
+        check = skipped_loop_check("the step draws random numbers, others on one device than on several")
+    else:
+        batch = next(iter(subject.batches()))
+        check = check_loop(step_function, program, subject.build(), batch)
+    return report.merge(Report(checks=[check]))
+
+
+def describe_enforcement(devices: Devices, report: Report) -> Devices:
+    """`devices` with what the memory check did for a limit that TensorFlow cannot enforce on CPU."""
+    if devices.kind == "gpu" or devices.memory_limit_mib is None or not report.memory:
+        return devices
+    enforced_by = (
+        "the memory check, which ran one replica's share under it in a process of its own; nothing in training"
+    )
+    return dataclasses.replace(devices, limit_enforced_by=enforced_by)
 
 
 def exit_code_of(report: Report) -> int:
@@ -54,26 +104,6 @@ def exit_code_of(report: Report) -> int:
     if report.ok:
         return 0
     return 3 if all(check.name.startswith("memory_bounds/limit") for check in report.failures) else 2
-
-
-def _builder(subject: Subject) -> Callable[[], Program]:
-    source = subject.source
-    return lambda: build_program(subject.recipe, source.image_shape, source.num_classes)
-
-
-def _input_function(subject: Subject) -> Callable[[tf.distribute.InputContext], tf.data.Dataset]:
-    """One epoch of training, split over the replicas by the rule of the training loop."""
-    recipe = subject.recipe
-    return shard_input_fn(
-        lambda: train_batches(
-            subject.source,
-            global_batch_size=recipe.global_batch_size,
-            seed=recipe.seed,
-            num_epochs=1,
-            max_shift=recipe.max_shift,
-            dtype=image_dtype(recipe),
-        )
-    )
 
 
 @contextlib.contextmanager
@@ -103,9 +133,7 @@ def _batch_shape(subject: Subject) -> Mapping[str, Any]:
     return {"batch_shape": [rows, *source.image_shape], "num_classes": source.num_classes, "dtype": image_dtype(recipe)}
 
 
-def build_for_memory(
-    config: str, learning_rate: float, image_shape: Sequence[int], num_classes: int
-) -> Program:
+def build_for_memory(config: str, learning_rate: float, image_shape: Sequence[int], num_classes: int) -> Program:
     """The recipe's program, in the process that measures its memory."""
     recipe = dataclasses.replace(load_recipe(config), learning_rate=learning_rate)
     keras.config.set_dtype_policy(recipe.dtype_policy)

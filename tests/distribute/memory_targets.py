@@ -144,9 +144,7 @@ def program_that_evaluates_much():
     def evaluate_step(batch):
         return tf.reduce_sum(batch[0]) + tf.reduce_sum(tf.random.uniform([2**24]))
 
-    return Program(
-        program.train_step, model=program.model, optimizer=program.optimizer, evaluate_step=evaluate_step
-    )
+    return Program(program.train_step, model=program.model, optimizer=program.optimizer, evaluate_step=evaluate_step)
 
 
 def program_that_dies():

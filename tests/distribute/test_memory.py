@@ -108,9 +108,7 @@ class TestPlantedFaults:
         report, checks = check("program_that_fails_on_small_batches", 2, 64)
         assert [check.name for check in report.failures] == ["execution/memory"]
         assert "raised" in checks["execution/memory"].detail
-        assert {checks[f"memory_bounds/{name}"].status for name in ("limit", "reference", "growth")} == {
-            "skipped"
-        }
+        assert {checks[f"memory_bounds/{name}"].status for name in ("limit", "reference", "growth")} == {"skipped"}
 
     def test_a_program_that_dies_by_itself_is_not_called_out_of_memory(self):
         report, checks = check("program_that_dies")

@@ -103,9 +103,7 @@ class TestVerdict:
         advice = Advice(None, 0, [11, 16], 61.0)
         report, checks = judged([trace()], out_of_limit=OutOfLimit("died of SIGSEGV in training", advice))
         assert checks["limit"].status == "failed"
-        assert (
-            "No limit was found to work in a search of 61 s; tried: 11 MiB, 16 MiB" in checks["limit"].detail
-        )
+        assert "No limit was found to work in a search of 61 s; tried: 11 MiB, 16 MiB" in checks["limit"].detail
         assert report.memory["advised_limit_mib"] is None
         assert report.memory["need_mib"] == 4
 

@@ -8,12 +8,18 @@ import time
 
 import pytest
 
-from tests.process import REPOSITORY, assert_refused, run_main
+from tests.process import REPOSITORY, assert_refused
+from tests.process import run_main as run_whole_main
 
 REPORT_KEYS = {
     "schema_version", "ok", "environment", "devices", "checks", "causes", "accepted", "notes", "variables", "memory",
     "training",
 }  # fmt: skip
+
+
+def run_main(*flags, **options):
+    """Without verification, which test_verification.py is about."""
+    return run_whole_main("--verify=off", *flags, **options)
 
 
 def report_of(folder):
@@ -79,7 +85,7 @@ class TestTraining:
             "--epochs=1000",
             f"--output_dir={tmp_path}",
         ]
-        process = subprocess.Popen([*command, "--save_every=20"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         deadline = time.monotonic() + 120
         while not checkpoints_of(tmp_path) and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -126,6 +132,8 @@ class TestRefusals:
             (["--resume"], 1, ["there is no checkpoint"]),
             (["--virtul_gpus=2"], 1, ["virtul_gpus", "Did you mean"]),
             (["--save_every=often"], 1, ["--save_every"]),
+            (["--verify=some"], 1, ["--verify=some"]),
+            (["--verify=gradients", "--accept=no_such_cause"], 1, ["no_such_cause", "local_batch_statistics"]),
             (["100"], 1, ["unexpected argument '100'"]),
         ],
     )
