@@ -5,16 +5,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import checks, variables
-from .compare import compared
-from .diagnosis import Diagnosis
-from .judgement import Findings
-from .report import Check
-from .tolerances import Tolerance
-from .trial import Trial
-from .weights import Weights, predicted
+from distribute import checks, variables
+from distribute.compare import compared
+from distribute.diagnosis import Diagnosis
+from distribute.judgement import Findings
+from distribute.report import Check
+from distribute.tolerances import Tolerance
+from distribute.trial import Trial
+from distribute.weights import Weights, predicted
 
-_WEIGHTING = {"uneven_batch_weighting", "loss_summed_over_replicas", "loss_divided_twice", "local_batch_statistics"}
+_WEIGHTING = {
+    "uneven_batch_weighting",
+    "loss_summed_over_replicas",
+    "loss_divided_twice",
+    "local_batch_statistics",
+}
 _PER_REPLICA_STATE = {"moving_statistics_not_aggregated", "unsynchronized_variable"}
 
 
@@ -69,7 +74,7 @@ def _factors(weights: Weights, causes: set[str], num_replicas: int) -> np.ndarra
 def _update_explained(trial: Trial, found: Findings, row: Tolerance) -> bool:
     """Whether each step's update is what the reference's optimizer makes of the candidate's gradients."""
     evidence = found.pair.candidate
-    replayed = trial.optimizer_replay([one.gradients for one in evidence])
+    replayed = trial.optimizer_replay([one.applied for one in evidence])
     if replayed is None:
         return False
     slots = checks.with_role(trial.slots, variables.TRAINABLE)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .tolerances import RATIO_ROUNDING, Tolerance
+from distribute.tolerances import RATIO_ROUNDING, Tolerance
 
 
 @dataclass(frozen=True)

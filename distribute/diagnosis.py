@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
-from . import variables
-from .judgement import Findings
-from .runs import Evidence
-from .trial import Trial
-from .weights import Weights, weights_of
+from distribute import variables
+from distribute.judgement import Findings
+from distribute.runs import Evidence
+from distribute.trial import Trial
+from distribute.weights import Weights, weights_of
 
 CAUSES = (
     "loss_summed_over_replicas",
@@ -130,13 +130,25 @@ def _weighting(found: Findings, weights: Weights | None) -> list[str]:
     causes = [] if weights.additive else ["local_batch_statistics"]
     dropped = np.abs(factors) < _NEAR
     equal_weight = sum(weights.sizes) / (num_replicas * np.array(weights.sizes))
+    if len(set(found.pair.batch.sizes)) > 1 and np.allclose(factors, equal_weight, rtol=_NEAR):
+        return [*_for_nothing(found), "uneven_batch_weighting", *causes]
     if np.allclose(factors, factors[0], rtol=_NEAR):
         return [*_common_factor(found, float(factors[0]), num_replicas), *causes]
     if dropped.any() and found.failed("communication"):
         return ["dropped_replica", *causes]
     if np.allclose(factors, equal_weight * factors[0] / equal_weight[0], rtol=_NEAR):
-        return ["uneven_batch_weighting", *_common_factor(found, factors[0] / equal_weight[0], num_replicas), *causes]
+        return [
+            "uneven_batch_weighting",
+            *_common_factor(found, factors[0] / equal_weight[0], num_replicas),
+            *causes,
+        ]
     return causes
+
+
+def _for_nothing(found: Findings) -> list[str]:
+    """Whether the sizes are uneven for the sole reason that replicas without examples weigh as much as others."""
+    filled = {size for size in found.pair.batch.sizes if size}
+    return ["empty_replica"] if 0 in found.pair.batch.sizes and len(filled) == 1 else []
 
 
 def _apart_gradients(found: Findings) -> list[str]:

@@ -1,4 +1,4 @@
-"""The three doors for data: a list of global batches, a `tf.data.Dataset`, a callable of `tf.distribute.InputContext`."""
+"""The three doors for data: a list of global batches, a `tf.data.Dataset`, a callable of an `InputContext`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from .coverage import Counts, counted
+from distribute.coverage import Counts, counted
 
 MAX_BATCHES = 1000
 """Of a data set that does not end, this many batches are read."""
@@ -138,7 +138,10 @@ def _joined(delivered: "_Epoch", truth: Counts, ended: bool, workers: Counts | N
         reason_even="" if delivered.other else f"every batch of the epoch has the size {sum(delivered.first.sizes)}",
         notes=notes
         if ended
-        else (*notes, f"the data set had not ended after {MAX_BATCHES} batches: coverage is judged on what was read"),
+        else (
+            *notes,
+            f"the data set had not ended after {MAX_BATCHES} batches: coverage is judged on what was read",
+        ),
     )
 
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tensorflow.python.autograph.core import ag_ctx
 from tensorflow.python.autograph.impl import api as autograph
 
-from .patching import defining_class, patched
+from distribute.patching import defining_class, patched
 
 LOCAL = "local gradient"
 HANDED = "handed to the optimizer"
@@ -25,6 +25,8 @@ FED = "fed to the reduction"
 APPLIED = "applied"
 USER_REDUCED = "reduced by the step itself"
 RETURNED = "returned by the step"
+SPARSE_VALUES = "values of sparse gradients as applied"
+SPARSE_INDICES = "indices of sparse gradients as applied"
 OUTPUT = "output"
 DRAWN = "drawn"
 
@@ -49,6 +51,7 @@ class Recorder:
         self.optimizers: list[Any] = []
         self.applications: list[tuple[Any, list[Any]]] = []
         self.random_ops: list[str] = []
+        self.unbuilt: tuple[Any, list[Any]] | None = None
         self.reducing: set[int] = set()  # replicas that are inside an optimizer's own reduction
         self._calls: dict[tuple[str, int], int] = defaultdict(int)
         # (key, source, index): the value of `key` is the index-th value of `source`.
@@ -64,7 +67,8 @@ class Recorder:
         """Adds to the graph being traced: pairs of (key, tensor); a key is a variable or a name."""
         source = Source(kind, replica, self._calls[kind, replica])
         self._calls[kind, replica] += 1
-        layout, fresh = [], []
+        layout: list[tuple[Any, Source, int]] = []
+        fresh: list[tf.Tensor] = []
         for key, value in pairs:
             known = self._known.get(id(value))
             if known is None:
@@ -116,7 +120,11 @@ def observing(recorder: Recorder) -> Iterator[None]:
         for owner, name, wrap in (
             (tf.GradientTape, "gradient", _tape_hook),
             (defining_class(optimizer, "apply"), "apply", _apply_hook),
-            (defining_class(optimizer, "_all_reduce_sum_gradients"), "_all_reduce_sum_gradients", _reduce_hook),
+            (
+                defining_class(optimizer, "_all_reduce_sum_gradients"),
+                "_all_reduce_sum_gradients",
+                _reduce_hook,
+            ),
             (defining_class(tf.distribute.ReplicaContext, "all_reduce"), "all_reduce", _all_reduce_hook),
         ):
             stack.enter_context(patched(owner, name, partial(wrap, recorder)))
@@ -142,6 +150,10 @@ def _apply_hook(recorder: Recorder, original: Any) -> Any:
             recorder.optimizers.append(optimizer)
         grads = list(grads)
         variables = optimizer._trainable_variables if trainable_variables is None else list(trainable_variables)
+        if not optimizer.built and tf.distribute.has_strategy():
+            # Mirrored slots that are made inside a graph cannot be initialised ahead of it: the trace starts again.
+            recorder.unbuilt = (optimizer, variables)
+            raise RuntimeError("this optimizer has no variables yet")
         recorder.emit(HANDED, replica_id(), _variable_pairs(zip(grads, variables, strict=False)))
         return original(optimizer, grads, variables if grads else trainable_variables)
 
@@ -159,6 +171,9 @@ def _reduce_hook(recorder: Recorder, original: Any) -> Any:
         if replica_id() == 0:
             recorder.applications.append((optimizer, [variable for _, variable in reduced]))
         recorder.emit(APPLIED, replica_id(), _variable_pairs(reduced))
+        sparse = [(v, grad) for v, grad in _variable_pairs(reduced) if isinstance(grad, tf.IndexedSlices)]
+        recorder.emit(SPARSE_VALUES, replica_id(), [(v, grad.values) for v, grad in sparse])
+        recorder.emit(SPARSE_INDICES, replica_id(), [(v, grad.indices) for v, grad in sparse])
         return reduced
 
     return all_reduce_sum_gradients

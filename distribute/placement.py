@@ -10,8 +10,8 @@ def chosen_strategy(devices: Any, strategy: tf.distribute.Strategy | None) -> tf
     if strategy is not None:
         return strategy
     # Imported here: a user's own strategy needs neither.
-    from .devices import current_devices, split_device
-    from .strategy import make_strategy
+    from distribute.devices import current_devices, split_device
+    from distribute.strategy import make_strategy
 
     return make_strategy(devices or current_devices() or split_device(2))
 

@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.ops import gen_random_ops, gen_stateless_random_ops, gen_stateless_random_ops_v2
 
-from .observe import DRAWN, Recorder, replica_id
-from .patching import patched
+from distribute.observe import DRAWN, Recorder, replica_id
+from distribute.patching import patched
 
 _FLOAT_OPS = {
     gen_random_ops: ("random_uniform", "random_standard_normal", "truncated_normal"),
@@ -79,7 +79,13 @@ def _unless_eager(wrap: Callable, original: Callable) -> Callable:
 
 
 def _fixed(
-    recorder: Recorder, name: str, whole_numbers: bool, original: Callable, shape: Any, *args: Any, **kwargs: Any
+    recorder: Recorder,
+    name: str,
+    whole_numbers: bool,
+    original: Callable,
+    shape: Any,
+    *args: Any,
+    **kwargs: Any,
 ) -> Any:
     recorder.random_ops.append(name)
     template = original(shape, *args, **kwargs)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from . import global_state, observe, randomness
-from .observe import Recorder, unwrapped
-from .patching import defining_class, patched
-from .replay import Stage, presented
-from .runs import Evidence, Run, Shards, spec_of, tensors
-from .variables import Slot, Values
+from distribute import global_state
+from distribute.observe import unwrapped
+from distribute.patching import defining_class, patched
+from distribute.replay import Stage, presented
+from distribute.runs import Evidence, Gradient, Run, Shards, spec_of, tensors
+from distribute.variables import Slot, Values
 
 _MAX_PASSES = 40
 
@@ -32,11 +32,7 @@ class ReplayRun(Run):
         spec = tf.nest.map_structure(partial(spec_of, dynamic=self.dynamic), tensors(shard))
         key = str(spec)
         if key not in self._traces:
-            self.recorder = Recorder()
-            with self._setting(), observe.observing(self.recorder), randomness.taken_out(self.recorder):
-                function = tf.function(self._one_replica, jit_compile=False)
-                graph = function.get_concrete_function(spec, tf.TensorSpec([], tf.int32))
-                self._traces[key] = (graph, self.recorder)
+            self._traces[key] = self._traced(self._one_replica, spec, tf.TensorSpec([], tf.int32))
         graph, self.recorder = self._traces[key]
         return graph
 
@@ -108,7 +104,7 @@ def weighted_mean(evidence: Sequence[Evidence]) -> dict[str, np.ndarray]:
 
 
 def optimizer_replay(
-    run: Run, steps: Sequence[Mapping[str, list[np.ndarray]]], initial: Values
+    run: Run, steps: Sequence[Mapping[str, Gradient]], initial: Values
 ) -> dict[str, list[np.ndarray]] | None:
     """What the reference's own optimizer makes of given gradients (replica 0's); None where that cannot be said.
 
@@ -123,13 +119,20 @@ def optimizer_replay(
     run.write(initial)
     for gradients in steps:
         for optimizer, pairs in plan:
-            known = [(gradients[key][0], v) for key, v in pairs if key is not None and key in gradients]
+            known = [(gradients[key], v) for key, v in pairs if key is not None and key in gradients]
             _apply(optimizer, known, run.dtype)
     return run.read()
 
 
-def _apply(optimizer: Any, pairs: Sequence[tuple[np.ndarray, Any]], dtype: str) -> None:
-    given = [tf.convert_to_tensor(gradient) for gradient, _ in pairs]
+def _tensor(gradient: Gradient, variable: Any) -> Any:
+    if isinstance(gradient, tuple):
+        values, indices = gradient
+        return tf.IndexedSlices(values, indices, dense_shape=tf.constant(variable.shape))
+    return tf.convert_to_tensor(gradient)
+
+
+def _apply(optimizer: Any, pairs: Sequence[tuple[Gradient, Any]], dtype: str) -> None:
+    given = [_tensor(gradient, variable) for gradient, variable in pairs]
     owner = defining_class(type(optimizer), "_all_reduce_sum_gradients")
 
     def instead(original: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from .patching import defining_class, patched
+from distribute.patching import defining_class, patched
 
 _Parts = list[np.ndarray]
 """One reduced value: the tensor, or values and indices of `tf.IndexedSlices`."""
@@ -65,6 +65,8 @@ class Stage:
                 partial(self.combine, call, operation, axis), inputs, [part.dtype for part in inputs]
             )
         for part, result in zip(inputs, results, strict=True):
+            if part.shape.rank is None:
+                continue
             result.set_shape([None if joined and i == axis else n for i, n in enumerate(part.shape)])
         return tf.IndexedSlices(*results, dense_shape=tensor.dense_shape) if sparse else results[0]
 

@@ -126,7 +126,7 @@ class Report:
 
     def __str__(self) -> str:
         # Imported here: the text needs the types of this module.
-        from .report_text import report_text
+        from distribute.report_text import report_text
 
         return report_text(self)
 

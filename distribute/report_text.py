@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .report import Check, Report
+    from distribute.report import Check, Report
 
 _MOST_VARIABLES = 5
 _MOST_FAILURES = 8

@@ -1,18 +1,21 @@
-"""One build of a program in one strategy and dtype: trace its step, run it from given values, hand back the evidence."""
+"""One build of a program in one strategy and dtype: trace its step, run it from given values, say what it did."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
-from . import global_state, observe, randomness, variables
-from .observe import Recorder
-from .program import Program
-from .variables import Slot
+from distribute import global_state, observe, randomness, variables
+from distribute.blame import blamed
+from distribute.observe import Recorder
+from distribute.subject import Subject
+from distribute.variables import Slot
+
+Gradient = np.ndarray | tuple[np.ndarray, np.ndarray]
+"""A dense gradient, or values and indices of a sparse one."""
 
 Shards = Sequence[Any]
 """One nest of arrays per replica, leading axis = example."""
@@ -29,6 +32,7 @@ class Evidence:
       outputs: by name, the scalar that each replica returned.
       metrics: by name, `result()` of each Keras metric, over all replicas.
       shard_sizes: examples per replica.
+      sparse: by variable, replica 0's values and indices of a sparse gradient: optimizers treat these differently.
       gradient_source: how the gradients as applied were come by.
     """
 
@@ -41,51 +45,13 @@ class Evidence:
     local: Mapping[str, list[np.ndarray]] = field(default_factory=dict)
     handed: Mapping[str, list[np.ndarray]] = field(default_factory=dict)
     fed: Mapping[str, list[np.ndarray]] = field(default_factory=dict)
+    sparse: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     gradient_source: str = observe.APPLIED
 
-
-class Subject:
-    """What `build` returned, with one face for both doors."""
-
-    def __init__(self, built: Any) -> None:
-        self.built = built
-        if isinstance(built, Program):
-            parts = list(built.model) if isinstance(built.model, list | tuple) else [built.model]
-            self.parts, self.extra = parts, list(built.variables)
-            self.optimizers = [] if built.optimizer is None else [built.optimizer]
-            self.train_step: Callable[[Any], Any] = built.train_step
-        elif isinstance(built, keras.Model) and built.compiled:
-            self.parts, self.extra = [built], []
-            self.optimizers = [built.optimizer]
-            self.train_step = built.train_step
-        else:
-            hint = ": call compile() first" if isinstance(built, keras.Model) else ""
-            raise TypeError(
-                f"build() must return a compiled keras.Model or a Program, not {type(built).__name__}{hint}"
-            )
-
     @property
-    def is_keras_model(self) -> bool:
-        """Whether it came through the door of the compiled model."""
-        return not isinstance(self.built, Program)
-
-    def prepare(self, batch: Any) -> None:
-        """Makes variables ahead of the first step where `fit` does so, too."""
-        if self.is_keras_model:
-            # What fit does under a strategy; without one, variables come with the first trace.
-            self.built._maybe_symbolic_build(data_batch=batch)
-
-    def metrics(self) -> dict[str, Any]:
-        """`result()` of each Keras metric."""
-        if self.is_keras_model:
-            return dict(self.built.get_metrics_result())
-        metrics = [part for part in self.parts if isinstance(part, keras.Metric)]
-        metrics += [metric for part in self.parts for metric in _metrics_of(part)]
-        return {metric.name: metric.result() for metric in metrics}
-
-
-def _metrics_of(part: Any) -> Sequence[Any]:
-    return (getattr(part, "metrics", None) or []) if isinstance(part, keras.Model) else []
+    def applied(self) -> dict[str, Gradient]:
+        """Replica 0's gradients in the form in which the optimizer got them."""
+        return {key: self.sparse.get(key, copies[0]) for key, copies in self.gradients.items()}
 
 
 class Run:
@@ -114,9 +80,18 @@ class Run:
         self.recorder = Recorder()
         self._traces: dict[Any, Any] = {}
         self.slots: list[Slot] = []
-        with self._setting(), strategy.scope():
+        self._first_shard = shards[0]
+        self._prepared = False
+        num_replicas = strategy.num_replicas_in_sync
+        with self._setting(), strategy.scope(), blamed(f"in build(), for {num_replicas} replica(s), {dtype}"):
             self.subject = Subject(build())
-            self.subject.prepare(tensors(shards[0]))
+
+    def prepare(self) -> None:
+        """Makes the variables that `fit` would make ahead of the first step."""
+        if not self._prepared:
+            with self._setting(), self.strategy.scope():
+                self.subject.prepare(tensors(self._first_shard))
+            self._prepared = True
 
     @contextlib.contextmanager
     def _setting(self) -> Iterator[None]:
@@ -144,12 +119,36 @@ class Run:
         spec = tf.nest.map_structure(lambda tensor: spec_of(tensor, dynamic), inputs)
         key = str(spec)
         if key not in self._traces:
-            self.recorder = Recorder()
-            with self._setting(), observe.observing(self.recorder), randomness.taken_out(self.recorder):
-                function = tf.function(self._all_replicas, jit_compile=False)
-                self._traces[key] = (function.get_concrete_function(spec), self.recorder)
+            self._traces[key] = self._traced(self._all_replicas, spec)
         graph, self.recorder = self._traces[key]
         return graph
+
+    def _traced(self, function: Callable[..., None], *spec: Any) -> tuple[Any, Recorder]:
+        """The graph of `function` and what records its values; optimizers get their variables ahead of it."""
+        while True:
+            self.recorder = Recorder()
+            try:
+                with self._setting(), observe.observing(self.recorder), randomness.taken_out(self.recorder):
+                    graph = tf.function(function, jit_compile=False).get_concrete_function(*spec)
+                return graph, self.recorder
+            except Exception:
+                if self.recorder.unbuilt is None:
+                    raise
+            optimizer, trained = self.recorder.unbuilt
+            with self._setting(), self.strategy.scope():
+                optimizer.build(trained)
+
+    def narrower_gradients(self) -> set[str]:
+        """Dtypes narrower than the run's own through which its gradient passes, such as a loss taken in float32."""
+        found = set()
+        for graph, _ in self._traces.values():
+            for op in graph.graph.get_operations():
+                # The backward half of a narrowing cast widens; a scalar's rounding is a common ratio, not noise.
+                if op.type == "Cast" and "gradient_tape/" in op.name and op.outputs[0].shape.rank != 0:
+                    source, target = op.get_attr("SrcT"), op.get_attr("DstT")
+                    if source.is_floating and source.size < target.size:
+                        found.add(source.name)
+        return found
 
     def run_drawing(self, shards: Shards) -> Recorder:
         """One step with its randomness left in; the recorder holds what was drawn."""
@@ -201,7 +200,14 @@ class Run:
                     copy.assign(tf.zeros_like(copy))
 
     def _evidence(self, before: Mapping[str, list[np.ndarray]], sizes: Sequence[int]) -> Evidence:
-        kinds = (observe.APPLIED, observe.RETURNED, observe.LOCAL, observe.HANDED, observe.FED, observe.USER_REDUCED)
+        kinds = (
+            observe.APPLIED,
+            observe.RETURNED,
+            observe.LOCAL,
+            observe.HANDED,
+            observe.FED,
+            observe.USER_REDUCED,
+        )
         seen = {kind: self._by_variable(kind) for kind in kinds}
         after = self.read()
         source, gradients = self._applied(seen, before, after)
@@ -217,6 +223,10 @@ class Run:
             local=seen[observe.LOCAL],
             handed=seen[observe.HANDED],
             fed=seen[observe.FED],
+            sparse={
+                key: (values[0], self._by_variable(observe.SPARSE_INDICES)[key][0])
+                for key, values in self._by_variable(observe.SPARSE_VALUES).items()
+            },
             gradient_source=source,
         )
 
@@ -270,10 +280,12 @@ def cast(shards: Shards, dtype: str) -> Shards:
 
 
 def tensors(shard: Any) -> Any:
+    """The same nest, of tensors."""
     return tf.nest.map_structure(tf.convert_to_tensor, shard)
 
 
 def spec_of(tensor: tf.Tensor, dynamic: bool) -> tf.TensorSpec:
+    """What a step is traced for: this shape, or any number of examples where `dynamic`."""
     shape = [None, *tensor.shape[1:]] if dynamic else tensor.shape
     return tf.TensorSpec(shape, tensor.dtype)
 

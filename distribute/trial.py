@@ -7,11 +7,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from . import global_state, references, runs, variables
-from .inputs import Batch
-from .references import ReplayRun
-from .runs import Evidence, Run
-from .variables import Slot, Values
+from distribute import global_state, references, runs, variables
+from distribute.blame import blamed
+from distribute.inputs import Batch
+from distribute.references import ReplayRun
+from distribute.runs import Evidence, Run
+from distribute.tolerances import tolerance
+from distribute.variables import Slot, Values
 
 
 @dataclass
@@ -59,8 +61,6 @@ class Trial:
             self.reference.match(None)
         self.initial: Values = initial or variables.rounded(self.reference.read())
 
-        self.batches = batches
-
     def _traced_reference(self) -> tuple[bool, Run]:
         """The reference, and whether its step is traced without a batch size.
 
@@ -77,6 +77,7 @@ class Trial:
 
     def _built_and_traced(self, whole: Any, dynamic: bool) -> Run:
         run = Run(self.build, tf.distribute.get_strategy(), self.dtype, whole, seed=self.seed)
+        run.prepare()
         run.trace(whole, dynamic)
         return run
 
@@ -86,9 +87,10 @@ class Trial:
         return int(self.strategy.num_replicas_in_sync)
 
     def pinned_dtype(self) -> str | None:
-        """The dtype that trained variables keep although Keras was told another one."""
+        """The dtype that the program keeps although Keras was told another one: in variables, or in its gradient."""
         trained = {slot.dtype for slot in self.slots if slot.role == variables.TRAINABLE and slot.floating}
-        return next(iter(sorted(trained - {self.dtype})), None)
+        kept = (trained | self.reference.narrower_gradients()) - {self.dtype}
+        return max(kept, key=lambda dtype: tolerance(dtype).relative, default=None)
 
     def afresh(self, seed: int) -> "Trial":
         """Another build and trace of the reference, from the same initial values, under another seed."""
@@ -101,12 +103,8 @@ class Trial:
 
     @functools.cached_property
     def candidate(self) -> Run:
-        """The same program on the replicas, ready to run."""
-        shards = self.shards[self.first.suffix]
-        run = Run(self.build, self.strategy, self.dtype, shards)
-        run.trace(shards, self.dynamic)
-        run.match(self.reference)
-        return run
+        """The same program on the replicas, built; an exception of `build` is the user's, not a finding."""
+        return Run(self.build, self.strategy, self.dtype, self.shards[self.first.suffix])
 
     @functools.cached_property
     def replayed(self) -> ReplayRun:
@@ -114,6 +112,7 @@ class Trial:
         shards = self.shards[self.first.suffix]
         run = ReplayRun(self.build, self.dtype, shards)
         run.dynamic = self.dynamic
+        run.prepare()
         run.trace_shard(shards[0])
         run.match(self.reference)
         return run
@@ -121,32 +120,34 @@ class Trial:
     def pair(self, batch: Batch, steps: int = 1) -> Pair:
         """Both runs from the initial values, `steps` times the same batch."""
         pair = Pair(batch, self.on_one_device(batch, steps))
+        run, shards = self.candidate, self.shards[batch.suffix]
         try:
-            run = self.candidate
-        except ValueError as error:
-            if "build()" in str(error):
-                raise  # other variables each time: nothing can be compared
-            pair.error = error
-            return pair
+            run.prepare()
+            run.trace(shards, self.dynamic)
         except Exception as error:  # noqa: BLE001 - any failure of the candidate alone is a finding
             pair.error = error
             return pair
+        if not run.slots:
+            run.match(self.reference)
         try:
-            run.write(self.initial)
-            for step in range(steps):
-                pair.candidate.append(run.step(self.shards[batch.suffix], self.dynamic))
-                if step == 0:
-                    pair.saved = variables.saved_and_loaded(run.slots)
+            self._run_candidate(pair, steps)
         except Exception as error:  # noqa: BLE001 - as above
             pair.error = error
         return pair
 
+    def _run_candidate(self, pair: Pair, steps: int) -> None:
+        run = self.candidate
+        run.write(self.initial)
+        for step in range(steps):
+            pair.candidate.append(run.step(self.shards[pair.batch.suffix], self.dynamic))
+            if step == 0:
+                pair.saved = variables.saved_and_loaded(run.slots)
+
     def on_one_device(self, batch: Batch, steps: int = 1) -> list[Evidence]:
         """The single-device run from the initial values."""
         self.reference.write(self.initial)
-        with blamed(
-            f"in the single-device reference run ({self.dtype}{', batch ' + batch.suffix[1:] if batch.suffix else ''})"
-        ):
+        which = f", batch {batch.suffix[1:]}" if batch.suffix else ""
+        with blamed(f"in the single-device reference run ({self.dtype}{which})"):
             return [self.reference.step(self.wholes[batch.suffix], self.dynamic) for _ in range(steps)]
 
     def replay(self, batch: Batch) -> list[Evidence] | None:
@@ -160,29 +161,3 @@ class Trial:
     def optimizer_replay(self, steps: Sequence[Any]) -> dict[str, list[Any]] | None:
         """What the reference's optimizer makes of these gradients, from the initial values."""
         return references.optimizer_replay(self.reference, steps, self.initial)
-
-
-class blamed:  # noqa: N801 - reads as a verb: with blamed("in build()")
-    """Adds a note to an exception of the user's code; what autograph wrapped is unwrapped."""
-
-    def __init__(self, where: str) -> None:
-        self.where = where
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, Exception):
-            original = _unwrapped(error)
-            original.add_note(f"raised {self.where}; verification had not compared anything there")
-            if original is not error:
-                raise original
-
-
-def _unwrapped(error: BaseException) -> BaseException:
-    """Autograph raises a copy of the user's exception with a long text; the original is its context."""
-    while True:
-        inner = error.__cause__ or error.__context__
-        if inner is None or not hasattr(inner, "ag_error_metadata"):
-            return error
-        error = inner

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from .compare import Difference
-from .judgement import Findings
-from .trial import Trial
-from .variables import METRIC, SEED, Slot
+from distribute.compare import Difference
+from distribute.judgement import Findings
+from distribute.trial import Trial
+from distribute.variables import METRIC, SEED, Slot
 
 
 def variable_rows(trial: Trial, first: Findings) -> list[dict[str, Any]]:

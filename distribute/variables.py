@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from .observe import unwrapped
+from distribute.observe import unwrapped
 
 TRAINABLE = "trainable"
 STATE = "state"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .runs import Evidence
+from distribute.runs import Evidence
 
 _EXACT = 1e-9
 

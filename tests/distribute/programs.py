@@ -39,12 +39,15 @@ def squared_error(model, x, y):
     return tf.reduce_sum(error) / tf.cast(global_count(x), error.dtype)
 
 
-def program(make_model=dense, make_optimizer=keras.optimizers.SGD, loss=squared_error, change=None, after=None):
-    """A build function; `change(gradients, context)` and `after(model, context)` plant a mistake."""
+def program(
+    make_model=dense, make_optimizer=keras.optimizers.SGD, loss=squared_error, change=None, build_optimizer=True
+):
+    """A build function; `change(gradients, context)` plants a mistake."""
 
     def build():
         model, optimizer = make_model(), make_optimizer(0.1)
-        optimizer.build(model.trainable_variables)
+        if build_optimizer:
+            optimizer.build(model.trainable_variables)
 
         def train_step(data):
             context = tf.distribute.get_replica_context()
@@ -54,8 +57,6 @@ def program(make_model=dense, make_optimizer=keras.optimizers.SGD, loss=squared_
             if change is not None:
                 gradients = change(gradients, context)
             optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-            if after is not None:
-                after(model, context)
             return {"loss": value}
 
         return Program(train_step, model=model, optimizer=optimizer)

@@ -1,0 +1,29 @@
+"""Exceptions of the user's code go to the user unchanged, with a note that says where they were raised."""
+
+import contextlib
+from collections.abc import Iterator
+
+_NOTED = "verification"
+
+
+@contextlib.contextmanager
+def blamed(where: str) -> Iterator[None]:
+    """Adds a note to an exception that is raised inside; what autograph wrapped is unwrapped."""
+    try:
+        yield
+    except Exception as error:
+        original = _unwrapped(error)
+        if not any(note.startswith(_NOTED) for note in getattr(original, "__notes__", ())):
+            original.add_note(f"{_NOTED}: raised {where}; nothing was compared there")
+        if original is error:
+            raise
+        raise original from None
+
+
+def _unwrapped(error: BaseException) -> BaseException:
+    """Autograph raises a copy of the user's exception with a long text; the original is its context."""
+    while True:
+        inner = error.__cause__ or error.__context__
+        if inner is None or not hasattr(inner, "ag_error_metadata"):
+            return error
+        error = inner

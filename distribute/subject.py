@@ -1,0 +1,52 @@
+"""What `build` returned, compiled model or `Program`, with one face for both doors."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from distribute.program import Program
+
+
+class Subject:
+    """What `build` returned, with one face for both doors."""
+
+    def __init__(self, built: Any) -> None:
+        self.built = built
+        if isinstance(built, Program):
+            parts = list(built.model) if isinstance(built.model, list | tuple) else [built.model]
+            self.parts, self.extra = parts, list(built.variables)
+            self.optimizers = [] if built.optimizer is None else [built.optimizer]
+            self.train_step: Callable[[Any], Any] = built.train_step
+        elif isinstance(built, keras.Model) and built.compiled:
+            self.parts, self.extra = [built], []
+            self.optimizers = [built.optimizer]
+            self.train_step = built.train_step
+        else:
+            hint = ": call compile() first" if isinstance(built, keras.Model) else ""
+            raise TypeError(
+                f"build() must return a compiled keras.Model or a Program, not {type(built).__name__}{hint}"
+            )
+
+    @property
+    def is_keras_model(self) -> bool:
+        """Whether it came through the door of the compiled model."""
+        return not isinstance(self.built, Program)
+
+    def prepare(self, batch: Any) -> None:
+        """Makes variables ahead of the first step where `fit` does so, too."""
+        if self.is_keras_model:
+            # What fit does under a strategy; without one, variables come with the first trace.
+            self.built._maybe_symbolic_build(data_batch=batch)
+
+    def metrics(self) -> dict[str, Any]:
+        """`result()` of each Keras metric."""
+        if self.is_keras_model:
+            return dict(self.built.get_metrics_result())
+        metrics = [part for part in self.parts if isinstance(part, keras.Metric)]
+        metrics += [metric for part in self.parts for metric in _metrics_of(part)]
+        return {metric.name: metric.result() for metric in metrics}
+
+
+def _metrics_of(part: Any) -> Sequence[Any]:
+    return (getattr(part, "metrics", None) or []) if isinstance(part, keras.Model) else []

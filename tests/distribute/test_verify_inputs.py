@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from distribute import verify
+
+from .programs import batch, compiled, program, strategy
+
+
+def failed(report):
+    return {check.name for check in report.failures}
+
+
+def check(report, name):
+    return next(one for one in report.checks if one.name == name)
+
+
+def quick(build, data, num_replicas=2):
+    return verify(build, data, strategy=strategy(num_replicas), dtypes=("float64",))
+
+
+def pipeline(*, shard, per_replica=4, examples=32, shuffle=False):
+    """An input function as users write it, with or without the call of `shard`."""
+
+    def make(context):
+        dataset = tf.data.Dataset.from_tensor_slices(batch(examples))
+        if shuffle:
+            dataset = dataset.shuffle(examples, seed=3)
+        if shard:
+            dataset = dataset.shard(context.num_input_pipelines, context.input_pipeline_id)
+        return dataset.batch(per_replica)
+
+    return make
+
+
+class TestListOfBatches:
+    def test_every_batch_is_checked_under_its_number(self):
+        report = quick(program(), [batch(12), batch(8, 1), batch(5, 2)])
+        names = {one.name for one in report.checks}
+        gradients = {"gradient_equivalence/float64", "gradient_equivalence/float64@2", "gradient_equivalence/float64@3"}
+        assert gradients <= names
+        assert report.ok, str(report)
+
+    def test_nested_batches_pass(self):
+        def loss(model, x, y):
+            return tf.reduce_sum(tf.square(model(x) - y)) / 12
+
+        def unpacked(data):
+            return data["in"][0], data["out"]
+
+        def build():
+            plain = program(loss=loss)()
+            step = plain.train_step
+            return type(plain)(lambda data: step(unpacked(data)), model=plain.model, optimizer=plain.optimizer)
+
+        x, y = batch(12)
+        assert quick(build, [{"in": (x,), "out": y}]).ok
+
+    def test_batch_smaller_than_the_replicas_passes_where_the_step_allows_it(self):
+        report = quick(program(), [batch(2)], num_replicas=3)
+        assert report.ok, str(report)
+        assert "[1, 1, 0]" in check(report, "input_coverage").detail
+
+    def test_replica_without_examples_that_divides_by_nothing_is_named(self):
+        def local_mean(model, x, y):
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            return tf.reduce_mean(tf.square(model(x) - tf.cast(y, model.compute_dtype))) / replicas
+
+        report = quick(program(loss=local_mean), [batch(2)], num_replicas=3)
+        assert report.causes[0] == "empty_replica"
+
+    @pytest.mark.parametrize(
+        ("data", "message"),
+        [
+            ([], "no batch"),
+            ([(np.zeros((4, 6)), np.zeros((3, 1)))], "unequal leading axes"),
+            ([np.float32(1)], "leading axis"),
+        ],
+    )
+    def test_data_that_cannot_be_used_is_refused(self, data, message):
+        with pytest.raises(ValueError, match=message):
+            quick(program(), data)
+
+    def test_data_of_another_kind_is_refused(self):
+        with pytest.raises(TypeError, match="InputContext"):
+            quick(program(), 7)
+
+
+class TestDataset:
+    def test_rest_of_the_epoch_is_checked_as_uneven(self):
+        dataset = tf.data.Dataset.from_tensor_slices(batch(19)).batch(16)
+        report = quick(program(), dataset)
+        assert report.ok, str(report)
+        assert check(report, "gradient_equivalence/float64@uneven").status == "passed"
+        assert "19 examples" in check(report, "input_coverage").detail
+
+    def test_without_another_size_uneven_is_skipped_with_the_reason(self):
+        report = quick(program(), tf.data.Dataset.from_tensor_slices(batch(32)).batch(16))
+        assert "size 16" in check(report, "gradient_equivalence/float64@uneven").detail
+
+    def test_uneven_rest_in_a_compiled_model_fails(self):
+        report = quick(compiled(), tf.data.Dataset.from_tensor_slices(batch(19)).batch(16))
+        assert "gradient_equivalence/float64@uneven" in failed(report)
+        assert report.causes == ("uneven_batch_weighting",)
+
+    def test_endless_data_is_a_note(self):
+        dataset = tf.data.Dataset.from_tensor_slices(batch(4)).batch(4).repeat()
+        report = quick(program(), dataset)
+        assert report.ok, str(report)
+        assert any("had not ended" in note for note in report.notes)
+
+    def test_one_replica_skips_the_uneven_batch(self):
+        report = quick(program(), tf.data.Dataset.from_tensor_slices(batch(19)).batch(16), num_replicas=1)
+        assert report.ok
+        assert "one replica" in check(report, "gradient_equivalence/float64@uneven").detail
+
+
+class TestInputFunction:
+    @pytest.mark.parametrize("shuffle", [False, True])
+    def test_sharded_pipeline_passes(self, shuffle):
+        report = quick(program(), pipeline(shard=True, shuffle=shuffle))
+        assert report.ok, str(report)
+
+    def test_example_seen_twice_by_unsharded_readers(self):
+        report = quick(program(), pipeline(shard=False))
+        assert failed(report) == {"input_coverage"}
+        assert report.causes == ("replicated_input",)
+
+    def test_examples_that_never_come(self):
+        def make(context):
+            dataset = tf.data.Dataset.from_tensor_slices(batch(32))
+            if context.num_input_pipelines > 1:
+                dataset = dataset.shard(context.num_input_pipelines + 1, context.input_pipeline_id)
+            return dataset.batch(4)
+
+        report = quick(program(), make)
+        assert failed(report) == {"input_coverage"}
+        assert not report.causes
+
+    def test_dropped_remainder_is_a_note(self):
+        def make(context):
+            dataset = tf.data.Dataset.from_tensor_slices(batch(30))
+            dataset = dataset.shard(context.num_input_pipelines, context.input_pipeline_id)
+            return dataset.batch(4, drop_remainder=True)
+
+        report = quick(program(), make)
+        assert report.ok, str(report)
+        assert any("drop_remainder" in note for note in report.notes)

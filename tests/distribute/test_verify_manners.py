@@ -1,0 +1,182 @@
+import os
+import random
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from distribute import Program, verify
+
+from . import programs
+from .programs import batch, compiled, program, strategy
+
+
+def hooks():
+    optimizer = keras.optimizers.Optimizer
+    return (
+        tf.GradientTape.gradient,
+        optimizer.apply,
+        optimizer._all_reduce_sum_gradients,
+        tf.distribute.ReplicaContext.all_reduce,
+        tf.distribute.ReplicaContext.all_gather,
+        type(tf.function(lambda: None)).__call__,
+        type(tf.distribute.get_strategy().extended)._num_replicas_in_sync,
+    )
+
+
+def state():
+    return {
+        "floatx": keras.config.floatx(),
+        "policy": keras.config.dtype_policy().name,
+        "python": random.getstate(),
+        "numpy": np.random.get_state()[1].tolist(),  # noqa: NPY002
+        "environment": dict(os.environ),
+        "hooks": hooks(),
+        "eager": tf.config.functions_run_eagerly(),
+        "replicas": tf.distribute.get_strategy().num_replicas_in_sync,
+    }
+
+
+class TestGlobalState:
+    def test_is_as_before_when_verify_returns(self):
+        keras.utils.set_random_seed(5)
+        name = keras.layers.Dense(1).name
+        before = state()
+        assert verify(compiled(), [batch()], strategy=strategy(2)).ok
+        assert state() == before
+        assert keras.layers.Dense(1).name == _next(name)
+
+    def test_is_as_before_when_verify_raises(self):
+        before = state()
+
+        def broken():
+            keras.config.set_floatx("float16")
+            raise KeyError("mine")
+
+        with pytest.raises(KeyError, match="mine"):
+            verify(broken, [batch()], strategy=strategy(2))
+        assert state() == before
+
+    def test_tensorflow_draws_the_same_numbers_after(self):
+        tf.random.set_seed(3)
+        first = tf.random.normal([2]).numpy(), tf.random.normal([2]).numpy()
+        tf.random.set_seed(3)
+        again = tf.random.normal([2]).numpy()
+        verify(program(), [batch()], strategy=strategy(2), dtypes=("float64",))
+        np.testing.assert_array_equal(first[0], again)
+        np.testing.assert_array_equal(first[1], tf.random.normal([2]).numpy())
+
+    def test_functions_of_the_user_keep_no_hook(self):
+        drawn = []
+
+        @tf.function(jit_compile=True)
+        def noise(x):
+            return x + tf.random.stateless_normal(tf.shape(x), [1, 2], dtype=x.dtype)
+
+        def loss(model, x, y):
+            return programs.squared_error(model, noise(x), y)
+
+        assert not verify(program(loss=loss), [batch()], strategy=strategy(2), dtypes=("float64",)).ok
+        drawn = noise(tf.zeros((12, 6), tf.float64)).numpy()
+        assert len(np.unique(drawn[:, 0])) == 12
+
+
+def _next(name):
+    stem, _, number = name.rpartition("_")
+    return f"{stem}_{int(number) + 1}" if number.isdigit() else f"{name}_1"
+
+
+class TestExceptionsOfTheUser:
+    def test_build_that_raises(self):
+        def build():
+            raise LookupError("no such layer")
+
+        with pytest.raises(LookupError, match="no such layer") as caught:
+            verify(build, [batch()], strategy=strategy(2))
+        assert any("build()" in note for note in caught.value.__notes__)
+
+    def test_step_that_raises_on_one_device(self):
+        class OwnError(Exception):
+            def __init__(self, code, where):
+                super().__init__(f"{code} in {where}")
+
+        def failing(model, x, y):
+            raise OwnError(7, "my step")
+
+        with pytest.raises(OwnError, match="7 in my step") as caught:
+            verify(program(loss=failing), [batch()], strategy=strategy(2))
+        assert any("single-device reference" in note for note in caught.value.__notes__)
+
+    @pytest.mark.parametrize("built", [None, 3, keras.Sequential([keras.layers.Dense(1)])])
+    def test_build_that_returns_the_wrong_thing(self, built):
+        with pytest.raises(TypeError, match="compiled keras.Model or a Program"):
+            verify(lambda: built, [batch()], strategy=strategy(2))
+
+    def test_build_that_makes_other_variables_each_time(self):
+        sizes = iter(range(3, 99))
+
+        def model():
+            return programs.mlp(keras.layers.Dense(next(sizes)))
+
+        with pytest.raises(ValueError, match=r"kernel.*has shape"):
+            verify(program(model), [batch()], strategy=strategy(2))
+
+    def test_step_that_returns_no_loss(self):
+        def build():
+            plain = program()()
+            return Program(lambda data: {"other": plain.train_step(data)["loss"]}, model=plain.model)
+
+        with pytest.raises(ValueError, match="'loss'"):
+            verify(build, [batch()], strategy=strategy(2))
+
+
+class TestArguments:
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"accept": ("no_such_cause",)}, "no known cause"),
+            ({"steps": 0}, "steps is 0"),
+            ({"dtypes": ("int8",)}, "dtypes"),
+            ({"devices": object()}, "both devices and strategy"),
+        ],
+    )
+    def test_wrong_ones_are_refused(self, options, message):
+        with pytest.raises(ValueError, match=message):
+            verify(program(), [batch()], strategy=strategy(2), **options)
+
+    def test_inside_a_scope_it_is_refused(self):
+        mirrored = strategy(2)
+        with mirrored.scope(), pytest.raises(RuntimeError, match="outside"):
+            verify(program(), [batch()], strategy=mirrored)
+
+
+class TestSeveralVerifications:
+    def test_other_models_sizes_and_replicas_in_one_process_and_after_training(self):
+        model = compiled()()
+        model.fit(*batch(), verbose=0)
+        assert verify(program(), [batch(12)], strategy=strategy(2), dtypes=("float64",)).ok
+        wider = compiled(lambda: programs.mlp(keras.layers.Dense(7)), "adam")
+        assert verify(wider, [batch(20)], strategy=strategy(4), dtypes=("float64",)).ok
+        assert verify(program(), [batch(9)], strategy=strategy(3), dtypes=("float64",)).ok
+
+
+class TestPinnedDtype:
+    def test_program_of_one_dtype_is_judged_in_it_and_the_report_says_so(self):
+        def build():
+            model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1, dtype="float32")])
+            model.compile("sgd", "mse")
+            return model
+
+        report = verify(build, [batch()], strategy=strategy(2))
+        assert report.ok, str(report)
+        assert any("weaker evidence" in note for note in report.notes)
+
+    def test_loss_taken_in_float32_is_no_false_alarm(self):
+        def loss(model, x, y):
+            error = tf.cast(model(x), tf.float32) - tf.cast(y, tf.float32)
+            return tf.reduce_sum(tf.square(error)) / 12
+
+        report = verify(program(loss=loss), [batch(12)], strategy=strategy(3), steps=2)
+        assert report.ok, str(report)
+        assert any("float32" in note for note in report.notes)
