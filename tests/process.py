@@ -33,7 +33,7 @@ def _execute(code, out, err):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
     try:
         exec(code, {"__name__": "fresh"})
-    except Exception:
+    except Exception:  # noqa: BLE001  # whatever the code raises is its result
         traceback.print_exc()
         sys.exit(1)
 
