@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 
-from distribute import variables
-from distribute.judgement import Findings
-from distribute.runs import Evidence
-from distribute.trial import Trial
-from distribute.weights import Weights, weights_of
+from distribute.equivalence_check import variables
+from distribute.equivalence_check.judgement import Findings
+from distribute.equivalence_check.runs import Evidence
+from distribute.equivalence_check.trial import Trial
+from distribute.equivalence_check.weights import Weights, weights_of
 
 CAUSES = (
     "loss_summed_over_replicas",

@@ -5,16 +5,23 @@ from typing import Any
 
 import tensorflow as tf
 
-from distribute import communication, global_state, input_checks, judgement, low_precision, random_check
-from distribute.acceptance import accepted_checks, follow_arbiter
 from distribute.diagnosis import CAUSES, Diagnosis, diagnose
-from distribute.inputs import Inputs, read_inputs
-from distribute.judgement import Findings
-from distribute.placement import chosen_strategy, described_devices
+from distribute.equivalence_check import (
+    communication,
+    global_state,
+    input_checks,
+    judgement,
+    low_precision,
+    random_check,
+)
+from distribute.equivalence_check.acceptance import accepted_checks, follow_arbiter
+from distribute.equivalence_check.chosen_strategy import chosen_strategy, described_devices
+from distribute.equivalence_check.inputs import Inputs, read_inputs
+from distribute.equivalence_check.judgement import Findings
+from distribute.equivalence_check.tolerances import TOLERANCES, Tolerance, tolerance
+from distribute.equivalence_check.trial import Trial
+from distribute.equivalence_check.variable_table import variable_rows
 from distribute.report import Check, Report
-from distribute.tolerances import TOLERANCES, Tolerance, tolerance
-from distribute.trial import Trial
-from distribute.variable_table import variable_rows
 
 ARBITER = "float64"
 

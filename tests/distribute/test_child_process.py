@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from distribute.child_process import ChildProcess
+from distribute.memory_check.child_process import ChildProcess
 
 
 def start(name, timeout_s=30.0, without=(), **arguments):

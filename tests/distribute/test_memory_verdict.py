@@ -1,9 +1,9 @@
 import pytest
 
-from distribute.child_process import ChildProcess
-from distribute.memory_advice import Advice, search_limit
-from distribute.memory_trace import MIB, MemoryTrace, may_grow, split_sum, sure_growth
-from distribute.memory_verdict import Measured, OutOfLimit, report_on, report_out_of_memory
+from distribute.memory_check.advice import Advice, search_limit
+from distribute.memory_check.child_process import ChildProcess
+from distribute.memory_check.trace import MIB, MemoryTrace, may_grow, split_sum, sure_growth
+from distribute.memory_check.verdict import Measured, OutOfLimit, report_on, report_out_of_memory
 
 
 def trace(peaks_mib=(4.0, 3.0, 3.0), ends=(100,) * 25, batch_size=32, num_threads=1, **further):

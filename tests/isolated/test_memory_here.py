@@ -6,7 +6,7 @@ CODE = """
     import os
     os.environ["TF_CPU_ALLOCATOR_USE_BFC"] = "true"
     from distribute import split_device
-    from distribute.memory_gpu import check_here
+    from distribute.memory_check.gpu import check_here
     from tests.distribute import memory_targets
     devices = split_device(2, kind="cpu")
     report = check_here(getattr(memory_targets, {build!r}), memory_targets.images(), devices)

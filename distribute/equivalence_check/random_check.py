@@ -1,9 +1,9 @@
 """Two questions about randomness: does one device repeat itself, and do replicas draw different numbers?"""
 
-from distribute import global_state, judgement, randomness
+from distribute.equivalence_check import global_state, judgement, randomness
+from distribute.equivalence_check.tolerances import Tolerance
+from distribute.equivalence_check.trial import Pair, Trial
 from distribute.report import Check
-from distribute.tolerances import Tolerance
-from distribute.trial import Pair, Trial
 
 _OTHER_SEED = 977
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from distribute.patching import defining_class, patched
+from distribute.equivalence_check.patching import defining_class, patched
 
 _Parts = list[np.ndarray]
 """One reduced value: the tensor, or values and indices of `tf.IndexedSlices`."""

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from distribute.observe import unwrapped
+from distribute.equivalence_check.observe import unwrapped
 
 TRAINABLE = "trainable"
 STATE = "state"

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from distribute.child_process import Outcome
-from distribute.memory_advice import search_limit
-from distribute.memory_runs import Runs, may_be_out_of_memory, trace_of
-from distribute.memory_trace import MemoryTrace
-from distribute.memory_verdict import Measured, OutOfLimit, report_failure, report_on
+from distribute.memory_check.advice import search_limit
+from distribute.memory_check.child_process import Outcome
+from distribute.memory_check.runs import Runs, may_be_out_of_memory, trace_of
+from distribute.memory_check.targets import FINDING_TARGETS
+from distribute.memory_check.trace import MemoryTrace
+from distribute.memory_check.verdict import Measured, OutOfLimit, report_failure, report_on
 from distribute.report import Report
-from distribute.targets import FINDING_TARGETS
 
 _SEARCH_BUDGET_S = 60.0
 

@@ -13,11 +13,11 @@ import tensorflow as tf
 
 from distribute import nvml
 from distribute.devices import Devices
-from distribute.memory_steps import StepRecorder, evaluate, state_bytes, train
-from distribute.memory_trace import MemoryTrace
-from distribute.memory_verdict import Measured, report_on, report_out_of_memory
+from distribute.memory_check.shards import first_shards, join, num_examples
+from distribute.memory_check.steps import StepRecorder, evaluate, state_bytes, train
+from distribute.memory_check.trace import MemoryTrace
+from distribute.memory_check.verdict import Measured, report_on, report_out_of_memory
 from distribute.report import Report
-from distribute.shards import first_shards, join, num_examples
 from distribute.strategy import make_strategy
 
 # What a GPU without memory left says instead of "out of memory" (tensorflow#9489, #35029, #7072, #24496).

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from distribute import global_state
-from distribute.observe import unwrapped
-from distribute.patching import defining_class, patched
-from distribute.replay import Stage, presented
-from distribute.runs import Evidence, Gradient, Run, Shards, spec_of, tensors
-from distribute.variables import Slot, Values
+from distribute.equivalence_check import global_state
+from distribute.equivalence_check.observe import unwrapped
+from distribute.equivalence_check.patching import defining_class, patched
+from distribute.equivalence_check.replay import Stage, presented
+from distribute.equivalence_check.runs import Evidence, Gradient, Run, Shards, spec_of, tensors
+from distribute.equivalence_check.variables import Slot, Values
 
 _MAX_PASSES = 40
 

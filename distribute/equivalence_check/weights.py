@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distribute.runs import Evidence
+from distribute.equivalence_check.runs import Evidence
 
 _EXACT = 1e-9
 

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tensorflow.python.autograph.core import ag_ctx
 from tensorflow.python.autograph.impl import api as autograph
 
-from distribute.patching import defining_class, patched
+from distribute.equivalence_check.patching import defining_class, patched
 
 LOCAL = "local gradient"
 HANDED = "handed to the optimizer"

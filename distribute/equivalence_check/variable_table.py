@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from distribute.compare import Difference
-from distribute.judgement import Findings
-from distribute.trial import Trial
-from distribute.variables import METRIC, SEED, Slot
+from distribute.equivalence_check.compare import Difference
+from distribute.equivalence_check.judgement import Findings
+from distribute.equivalence_check.trial import Trial
+from distribute.equivalence_check.variables import METRIC, SEED, Slot
 
 
 def variable_rows(trial: Trial, first: Findings) -> list[dict[str, Any]]:

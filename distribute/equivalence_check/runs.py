@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from distribute import global_state, observe, randomness, variables
-from distribute.blame import blamed
-from distribute.observe import Recorder
-from distribute.subject import Subject
-from distribute.variables import Slot
+from distribute.equivalence_check import global_state, observe, randomness, variables
+from distribute.equivalence_check.blame import blamed
+from distribute.equivalence_check.observe import Recorder
+from distribute.equivalence_check.subject import Subject
+from distribute.equivalence_check.variables import Slot
 
 Gradient = np.ndarray | tuple[np.ndarray, np.ndarray]
 """A dense gradient, or values and indices of a sparse one."""

@@ -7,13 +7,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from distribute import global_state, references, runs, variables
-from distribute.blame import blamed
-from distribute.inputs import Batch
-from distribute.references import ReplayRun
-from distribute.runs import Evidence, Run
-from distribute.tolerances import tolerance
-from distribute.variables import Slot, Values
+from distribute.equivalence_check import global_state, references, runs, variables
+from distribute.equivalence_check.blame import blamed
+from distribute.equivalence_check.inputs import Batch
+from distribute.equivalence_check.references import ReplayRun
+from distribute.equivalence_check.runs import Evidence, Run
+from distribute.equivalence_check.tolerances import tolerance
+from distribute.equivalence_check.variables import Slot, Values
 
 
 @dataclass

@@ -1,8 +1,8 @@
 """The check that the replicas together saw each example once."""
 
-from distribute import coverage as counting
-from distribute.coverage import Counts
-from distribute.inputs import Inputs
+from distribute.equivalence_check import coverage as counting
+from distribute.equivalence_check.coverage import Counts
+from distribute.equivalence_check.inputs import Inputs
 from distribute.report import Check
 
 NAME = "input_coverage"

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import keras
 
-from distribute.child_main import Channel
-from distribute.memory_steps import StepRecorder, evaluate, state_bytes, train
-from distribute.shards import first_shards, join, num_examples
-from distribute.targets import FINDING_TARGETS, Target, resolve_build, resolve_data
+from distribute.memory_check.child_main import Channel
+from distribute.memory_check.shards import first_shards, join, num_examples
+from distribute.memory_check.steps import StepRecorder, evaluate, state_bytes, train
+from distribute.memory_check.targets import FINDING_TARGETS, Target, resolve_build, resolve_data
 
 CPU = "CPU:0"
 

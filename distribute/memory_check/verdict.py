@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from distribute.memory_advice import Advice
-from distribute.memory_trace import MemoryTrace, split_sum
+from distribute.memory_check.advice import Advice
+from distribute.memory_check.trace import MemoryTrace, split_sum
 from distribute.report import Check, Report
 
 LIMIT = "memory_bounds/limit"

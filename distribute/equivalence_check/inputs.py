@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from distribute.coverage import Counts, counted
+from distribute.equivalence_check.coverage import Counts, counted
 
 MAX_BATCHES = 1000
 """Of a data set that does not end, this many batches are read."""

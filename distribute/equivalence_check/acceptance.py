@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from distribute import checks, variables
-from distribute.compare import compared
 from distribute.diagnosis import Diagnosis
-from distribute.judgement import Findings
+from distribute.equivalence_check import checks, variables
+from distribute.equivalence_check.compare import compared
+from distribute.equivalence_check.judgement import Findings
+from distribute.equivalence_check.tolerances import Tolerance
+from distribute.equivalence_check.trial import Trial
+from distribute.equivalence_check.weights import Weights, predicted
 from distribute.report import Check
-from distribute.tolerances import Tolerance
-from distribute.trial import Trial
-from distribute.weights import Weights, predicted
 
 _WEIGHTING = {
     "uneven_batch_weighting",

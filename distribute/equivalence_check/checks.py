@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from distribute import variables
-from distribute.compare import Comparison, Difference
+from distribute.equivalence_check import variables
+from distribute.equivalence_check.compare import Comparison, Difference
+from distribute.equivalence_check.runs import Evidence
+from distribute.equivalence_check.tolerances import RATIO_ROUNDING, Tolerance, tolerance
+from distribute.equivalence_check.variables import Slot
 from distribute.report import Check, Status
-from distribute.runs import Evidence
-from distribute.tolerances import RATIO_ROUNDING, Tolerance, tolerance
-from distribute.variables import Slot
 
 Reference = Mapping[str, np.ndarray]
 
