@@ -1,14 +1,15 @@
 """The report as text: one screen, the verdict first, then causes, what failed, what passed, variables worst first."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from distribute.report import Check, Report
 
-_MOST_VARIABLES = 5
-_MOST_FAILURES = 8
-_WIDTH = 110
+_MOST_VARIABLES = 3
+_MOST_AT_LENGTH = 8
+_WIDTH = 102
 
 
 def report_text(report: "Report") -> str:
@@ -17,33 +18,42 @@ def report_text(report: "Report") -> str:
     lines += [f"cause: {cause}" for cause in report.causes]
     if report.accepted:
         lines.append(f"accepted: {', '.join(report.accepted)}")
-    lines += _failures(report.failures)
-    for status in ("accepted", "passed", "skipped"):
-        lines += _brief(status, [check for check in report.checks if check.status == status])
+    lines += _at_length(report.failures, "failed")
+    lines += _at_length([check for check in report.checks if check.status == "accepted"], "accepted")
+    lines += _passed([check for check in report.checks if check.status == "passed"])
+    lines += _skipped([check for check in report.checks if check.status == "skipped"])
     lines += _worst_variables(report.variables)
     lines += [f"note: {note}" for note in report.notes]
     return "\n".join(lines)
 
 
 def _verdict(report: "Report") -> str:
-    replicas = report.devices.get("replicas")
+    replicas = report.devices.get("replicas") or len(report.memory.get("replicas") or ())
     who = f"{replicas} replica{'s' if replicas != 1 else ''}" if replicas else "the replicas"
-    ran = sum(check.status != "skipped" for check in report.checks)
+    ran = [check for check in report.checks if check.status != "skipped"]
     if not ran:
         return "NOTHING WAS MEASURED: every check was skipped"
     if report.ok:
-        return f"OK: {who} compute what one device computes ({ran} checks, none failed)"
-    return f"FAILED: {who} do not compute what one device computes ({len(report.failures)} of {ran} checks failed)"
+        return f"OK: {who} {' and '.join(_claims(ran, ''))} ({len(ran)} checks, none failed)"
+    claims = " and ".join(_claims(report.failures, "do not "))
+    return f"FAILED: {who} {claims} ({len(report.failures)} of {len(ran)} checks failed)"
 
 
-def _failures(failures: Sequence["Check"]) -> list[str]:
+def _claims(checks: Sequence["Check"], negation: str) -> list[str]:
+    """What these checks say of the replicas: about what they compute, about their memory, or both."""
+    about_memory = [check.name.startswith("memory_bounds/") for check in checks]
+    claims = [] if all(about_memory) else [f"{negation}compute what one device computes"]
+    return claims + ([f"{negation}stay within their memory bounds"] if any(about_memory) else [])
+
+
+def _at_length(checks: Sequence["Check"], status: str) -> list[str]:
     lines = []
-    for check in failures[:_MOST_FAILURES]:
-        lines.append(f"failed  {check.name}{_figures(check)}")
-        lines += [f"        {part}" for part in _wrapped(check.detail)]
-    if len(failures) > _MOST_FAILURES:
-        rest = ", ".join(check.name for check in failures[_MOST_FAILURES:])
-        lines.append(f"failed  and {len(failures) - _MOST_FAILURES} more: {rest}")
+    for check in checks[:_MOST_AT_LENGTH]:
+        lines.append(f"{status:<7} {check.name}{_figures(check)}")
+        lines += [f"        {part}" for part in textwrap.wrap(check.detail, _WIDTH)]
+    if len(checks) > _MOST_AT_LENGTH:
+        rest = ", ".join(check.name for check in checks[_MOST_AT_LENGTH:])
+        lines.append(f"{status:<7} and {len(checks) - _MOST_AT_LENGTH} more: {rest}")
     return lines
 
 
@@ -54,24 +64,34 @@ def _figures(check: "Check") -> str:
     return f": {check.observed:.3g}{allowed}"
 
 
-def _wrapped(text: str) -> list[str]:
-    lines, line = [], ""
-    for word in text.split():
-        if line and len(line) + len(word) + 9 > _WIDTH:
-            lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}" if line else word
-    return [*lines, line] if line else lines
+def _passed(checks: Sequence["Check"]) -> list[str]:
+    """A row for each question; the worst figure of the further batches (``@2``, ``@uneven``) beside the first's."""
+    if not checks:
+        return []
+    by_question: dict[str, list[Check]] = {}
+    for check in checks:
+        by_question.setdefault(check.name.partition("@")[0], []).append(check)
+    lines = [f"        {'':<34}{'observed':>10}{'allowed':>10}  other batches"]
+    for question, (first, *others) in by_question.items():
+        further = [check.observed for check in others if check.observed is not None]
+        worst = f"{max(further):>15.2g}" if further else ""
+        lines.append(f"passed  {question:<34}{_number(first.observed)}{_number(first.allowed)}{worst}".rstrip())
+    return lines
 
 
-def _brief(status: str, checks: Sequence["Check"]) -> list[str]:
-    if status == "skipped":
-        by_reason: dict[str, list[str]] = {}
-        for check in checks:
-            by_reason.setdefault(check.detail, []).append(check.name)
-        return [f"skipped {', '.join(names)}: {reason}" for reason, names in by_reason.items()]
-    return [f"{status:8}{check.name}{_figures(check)}" for check in checks]
+def _number(value: float | None) -> str:
+    return f"{'':>10}" if value is None else f"{value:>10.2g}" if value < 10 else f"{value:>10.0f}"
+
+
+def _skipped(checks: Sequence["Check"]) -> list[str]:
+    by_reason: dict[str, list[str]] = {}
+    for check in checks:
+        by_reason.setdefault(check.detail, []).append(check.name)
+    return [
+        f"{'skipped' if number == 0 else '':8}{line}"
+        for reason, names in by_reason.items()
+        for number, line in enumerate(textwrap.wrap(f"{', '.join(names)}: {reason}", _WIDTH))
+    ]
 
 
 def _worst_variables(rows: Sequence[Mapping[str, Any]]) -> list[str]:
