@@ -88,6 +88,10 @@ def _check_options(
         raise RuntimeError("verify was called inside a strategy's scope: call it outside, it enters the scopes itself")
 
 
+class _TooLargeError(Exception):
+    """The replicas ran out of memory in float64."""
+
+
 class _Verification:
     """One call of `verify`: the trials, and what was found so far."""
 
@@ -110,7 +114,13 @@ class _Verification:
     def report(self, devices: dict[str, Any]) -> Report:
         """Asks every question and collects the answers."""
         main, row = self._main_trial()
-        first = self._batches(main, row)
+        try:
+            first = self._batches(main, row)
+        except _TooLargeError:
+            main, row = self._narrower(f"the replicas run out of memory in {ARBITER}, twice what they train in")
+            first = self._batches(main, row)
+        if main.on_host:
+            self.notes.append("the whole batch does not fit on one device: the reference ran on the host's CPU")
         self._lower_precision(main, first)
         self._single_questions(main, first)
         accepted = [cause for cause in self.accept if cause in self.causes]
@@ -140,10 +150,14 @@ class _Verification:
             pinned = trial.pinned_dtype() or ARBITER
             if pinned == ARBITER:
                 return trial, tolerance(ARBITER)
-        reason = f"the program pins its dtype ({pinned}): it is judged by the table of {pinned}, weaker evidence"
+        return self._narrower(f"the program pins its dtype ({pinned})", pinned)
+
+    def _narrower(self, why: str, dtype: str = "float32") -> tuple[Trial, Tolerance]:
+        """The trial that decides where float64 cannot."""
+        reason = f"{why}: it is judged by the table of {dtype}, weaker evidence"
         self._skip(f"gradient_equivalence/{ARBITER}", reason)
         self.notes.append(reason)
-        return Trial(self.build, self.strategy, "float32", batches), tolerance(pinned)
+        return Trial(self.build, self.strategy, "float32", self.inputs.batches), tolerance(dtype)
 
     def _runs_in_float32(self) -> bool:
         """Whether the program works there, after float64 failed; else the first exception is the user's."""
@@ -160,6 +174,8 @@ class _Verification:
             if batch.suffix == "@uneven" and self.num_replicas == 1:
                 continue
             pair = trial.pair(batch, self.steps if number == 0 else 1)
+            if number == 0 and trial.dtype == ARBITER and isinstance(pair.error, tf.errors.ResourceExhaustedError):
+                raise _TooLargeError  # of a limit that is meant for training in float32, verification must not die
             found = judgement.judge_pair(trial, pair, row)
             failed = any(check.status == "failed" for check in found.checks)
             if self.num_replicas > 1 and pair.candidate and (number == 0 or failed):

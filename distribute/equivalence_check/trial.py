@@ -15,6 +15,8 @@ from distribute.equivalence_check.runs import Evidence, Run
 from distribute.equivalence_check.tolerances import tolerance
 from distribute.equivalence_check.variables import Slot, Values
 
+_HOST = "/device:CPU:0"
+
 
 @dataclass
 class Pair:
@@ -35,7 +37,11 @@ class Pair:
 
 
 class Trial:
-    """One program in one dtype: the runs that verification needs, each built when it is first asked for."""
+    """One program in one dtype: the runs that verification needs, each built when it is first asked for.
+
+    Attributes:
+      on_host: the reference ran on the host, because the whole batch did not fit on one device.
+    """
 
     def __init__(
         self,
@@ -56,6 +62,7 @@ class Trial:
         self.shards = {batch.suffix: runs.cast(batch.shards, dtype) for batch in batches}
         self.wholes = {batch.suffix: runs.cast([batch.whole], dtype) for batch in batches}
         self.seed = seed
+        self.on_host = False
         with blamed(f"in the single-device reference run ({dtype})"):
             self.dynamic, self.reference = self._traced_reference()
             self.reference.match(None)
@@ -76,7 +83,8 @@ class Trial:
         return self.first.dynamic, self._built_and_traced(whole, self.first.dynamic)
 
     def _built_and_traced(self, whole: Any, dynamic: bool) -> Run:
-        run = Run(self.build, tf.distribute.get_strategy(), self.dtype, whole, seed=self.seed)
+        strategy = tf.distribute.OneDeviceStrategy(_HOST) if self.on_host else tf.distribute.get_strategy()
+        run = Run(self.build, strategy, self.dtype, whole, seed=self.seed)
         run.prepare()
         run.trace(whole, dynamic)
         return run
@@ -144,7 +152,21 @@ class Trial:
                 pair.saved = variables.saved_and_loaded(run.slots)
 
     def on_one_device(self, batch: Batch, steps: int = 1) -> list[Evidence]:
-        """The single-device run from the initial values."""
+        """The single-device run from the initial values.
+
+        The whole batch needs more memory than a replica's share; where it does not fit, the host runs the reference.
+        """
+        try:
+            return self._on_one_device(batch, steps)
+        except tf.errors.ResourceExhaustedError:
+            if self.on_host:
+                raise
+        self.on_host = True
+        self.reference = self._built_and_traced(self.wholes[batch.suffix], self.dynamic)
+        self.reference.match(None)
+        return self._on_one_device(batch, steps)
+
+    def _on_one_device(self, batch: Batch, steps: int) -> list[Evidence]:
         self.reference.write(self.initial)
         which = f", batch {batch.suffix[1:]}" if batch.suffix else ""
         with blamed(f"in the single-device reference run ({self.dtype}{which})"):
