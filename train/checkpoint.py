@@ -41,7 +41,7 @@ class Checkpoints:
         Raises:
           InputError: there is none that can be read, or it belongs to another model or optimizer.
         """
-        learning_rate = float(self._optimizer.learning_rate)
+        learning_rate = float(self._optimizer.learning_rate.numpy())
         for step in sorted(saved_steps(self._folder), reverse=True):
             if self._restore(step):
                 with contextlib.suppress(TypeError):  # a schedule follows from the step and cannot be set

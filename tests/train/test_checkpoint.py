@@ -59,10 +59,13 @@ class TestRestoreLatest:
         with pytest.raises(InputError, match="belongs to another model"):
             Checkpoints(saved, program(units=4)).restore_latest()
 
-    def test_the_learning_rate_asked_for_is_kept(self, saved):
-        reader = program(learning_rate=0.5)
-        Checkpoints(saved, reader).restore_latest()
-        assert float(reader.optimizer.learning_rate) == 0.5
+    @pytest.mark.parametrize("num_replicas", [1, 2])
+    def test_the_learning_rate_asked_for_is_kept(self, saved, strategy_of, num_replicas):
+        with strategy_of(num_replicas).scope():
+            reader = program(learning_rate=0.5)
+        assert Checkpoints(saved, reader).restore_latest() == 9
+        assert float(reader.optimizer.learning_rate.numpy()) == 0.5
+        np.testing.assert_array_equal(reader.model.layers[0].kernel.numpy(), 9)
 
     def test_a_schedule_is_no_obstacle(self, saved, tmp_path):
         schedule = keras.optimizers.schedules.CosineDecay(0.1, 100)
