@@ -92,8 +92,8 @@ def changed(program, train_step):
     return Program(train_step, model=program.model, optimizer=program.optimizer, variables=program.variables)
 
 
-def leaking_program(num_values=2500):
-    """Keeps something of every step, here 10 KB in a variable that grows."""
+def leaking_program(num_values=25_000):
+    """Keeps something of every step, here 100 KB in a variable that grows."""
     program = small_program()
     kept = tf.Variable(tf.zeros([0]), shape=[None])
 

@@ -68,6 +68,7 @@ class TestHealthyPrograms:
 
 
 class TestPlantedFaults:
+    @pytest.mark.proof  # tests/integration/test_verification.py does the same with the real command
     def test_a_limit_that_is_too_small_comes_with_one_that_works(self):
         report, checks = check("conv_program", 2, 8)
         failed = checks["memory_bounds/limit"]
