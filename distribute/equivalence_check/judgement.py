@@ -28,6 +28,7 @@ class Findings:
       others: further checks of this batch.
       apart: variables that differ between replicas.
       replay: what each replica would have done with right communication.
+      no_replay: why there is none.
     """
 
     pair: Pair
@@ -35,6 +36,7 @@ class Findings:
     others: list[Check] = field(default_factory=list)
     apart: list[str] = field(default_factory=list)
     replay: list[Evidence] | None = None
+    no_replay: str = "it was not run"
 
     @property
     def checks(self) -> list[Check]:
