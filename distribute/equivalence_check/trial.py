@@ -16,6 +16,7 @@ from distribute.equivalence_check.tolerances import tolerance
 from distribute.equivalence_check.variables import Slot, Values
 
 _HOST = "/device:CPU:0"
+_OTHER_SEED = 1_453
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Trial:
     """One program in one dtype: the runs that verification needs, each built when it is first asked for.
 
     Attributes:
+      own: the values that the reference's own build gave its variables.
       on_host: the reference ran on the host, because the whole batch did not fit on one device.
       notes: which means of evidence failed, and why.
     """
@@ -68,7 +70,8 @@ class Trial:
         with blamed(f"in the single-device reference run ({dtype})"):
             self.dynamic, self.reference = self._traced_reference()
             self.reference.match(None)
-        self.initial: Values = initial or variables.rounded(self.reference.read())
+        self.own = self.reference.read()
+        self.initial: Values = initial or variables.rounded(self.own)
 
     def _traced_reference(self) -> tuple[bool, Run]:
         """The reference, and whether its step is traced without a batch size.
@@ -124,8 +127,20 @@ class Trial:
         run.dynamic = self.dynamic
         run.prepare()
         run.trace_shard(shards[0])
-        run.match(self.reference)
+        self._match(run)
         return run
+
+    def _match(self, run: Run) -> None:
+        """Lists the variables; what `build` sets from the number of replicas, such as a rate, stays as it set it.
+
+        Everything else starts as the reference does: what is trained, and what another seed changes.
+        """
+        run.match(self.reference)
+        mine = run.read()
+        set_apart = [key for key in variables.set_by_build(run.slots) if variables.set_apart(mine[key], self.own[key])]
+        if set_apart:
+            again = self.afresh(_OTHER_SEED).own
+            run.kept = {key: mine[key] for key in set_apart if variables.same(again[key][0], self.own[key][0])}
 
     def pair(self, batch: Batch, steps: int = 1) -> Pair:
         """Both runs from the initial values, `steps` times the same batch."""
@@ -138,7 +153,7 @@ class Trial:
             pair.error = error
             return pair
         if not run.slots:
-            run.match(self.reference)
+            self._match(run)
         try:
             self._run_candidate(pair, steps)
         except Exception as error:  # noqa: BLE001 - as above
