@@ -12,6 +12,7 @@ from distribute.equivalence_check.blame import blamed
 from distribute.equivalence_check.inputs import Batch
 from distribute.equivalence_check.references import ReplayRun
 from distribute.equivalence_check.runs import Evidence, Run
+from distribute.equivalence_check.subject import Subject
 from distribute.equivalence_check.tolerances import tolerance
 from distribute.equivalence_check.variables import Slot, Values
 
@@ -108,6 +109,17 @@ class Trial:
     def afresh(self, seed: int) -> "Trial":
         """Another build and trace of the reference, from the same initial values, under another seed."""
         return Trial(self.build, self.strategy, self.dtype, self.batches, self.initial, seed)
+
+    def without_batch_statistics(self) -> "Trial":
+        """The same program with its BatchNormalization layers in inference mode."""
+
+        def build() -> Any:
+            built = self.build()
+            for layer in Subject(built).batch_normalizations():
+                layer.trainable = False  # which puts this layer, and no other one, in inference mode
+            return built
+
+        return Trial(build, self.strategy, self.dtype, self.batches)
 
     @property
     def slots(self) -> Sequence[Slot]:

@@ -177,3 +177,51 @@ class TestCombinedWhenRead:
 
         report = quick(build)
         assert report.ok, str(report)
+
+
+class TestAccept:
+    ACCEPTED = ("local_batch_statistics", "moving_statistics_not_aggregated")
+
+    def normalised(self, outputs=lambda prediction, loss: {}, write=lambda own: None):
+        def build():
+            own = tf.Variable(0.0, trainable=False, name="own")
+            model, optimizer = programs.mlp(keras.layers.BatchNormalization()), keras.optimizers.SGD(0.1)
+            optimizer.build(model.trainable_variables)
+
+            def train_step(data):
+                x, y = data
+                write(own)
+                with tf.GradientTape() as tape:
+                    prediction = model(x, training=True)
+                    error = tf.reduce_sum(tf.square(prediction - tf.cast(y, prediction.dtype)))
+                    loss = error / tf.cast(programs.global_count(x), error.dtype)
+                gradients = tape.gradient(loss, model.trainable_variables)
+                optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+                return {"loss": loss, **outputs(prediction, loss)}
+
+            return Program(train_step, model=model, optimizer=optimizer, variables=[own])
+
+        return build
+
+    def test_variable_apart_beside_batch_normalization_still_fails(self):
+        def write(own):
+            own.assign(tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, own.dtype))
+
+        report = quick(self.normalised(write=write), accept=self.ACCEPTED)
+        assert {"replica_sync", "state_equivalence/float64"} <= failed(report)
+        assert report.causes == ("unsynchronized_variable",)
+
+    def test_state_wrong_alike_on_all_replicas_still_fails(self):
+        report = quick(self.normalised(write=lambda own: own.assign_add(1.0 * replicas())), accept=self.ACCEPTED)
+        assert "state_equivalence/float64" in failed(report)
+
+    def test_metric_wrong_by_itself_still_fails(self):
+        build = self.normalised(lambda prediction, loss: {"most": tf.reduce_max(prediction)})
+        report = quick(build, accept=self.ACCEPTED)
+        assert failed(report) == {"metrics/most"}
+        assert check(report, "metrics/loss").status == "accepted"
+
+    def test_metric_that_follows_the_statistics_is_accepted(self):
+        report = quick(self.normalised(lambda prediction, loss: {"twice": 2 * loss}), accept=self.ACCEPTED, steps=2)
+        assert report.ok, str(report)
+        assert report.accepted == self.ACCEPTED
