@@ -8,7 +8,6 @@ masked_mean_per_replica, loss_scale_per_replica.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import keras
 import numpy as np
 
 from distribute.equivalence_check import variables
@@ -186,7 +185,7 @@ def _diverged_state(found: Findings, trial: Trial) -> list[str]:
     """Variables that are not trained and differ between replicas."""
     trained = {slot.key for slot in trial.slots if slot.role == variables.TRAINABLE}
     state = set(found.apart) - trained
-    moving = _moving_statistics(trial)
+    moving = moving_statistics(trial)
     causes = ["moving_statistics_not_aggregated"] if state & moving else []
     optimizer = {slot.key for slot in trial.slots if slot.role == variables.OPTIMIZER}
     if state - moving - (optimizer if trained & set(found.apart) else set()):
@@ -194,14 +193,10 @@ def _diverged_state(found: Findings, trial: Trial) -> list[str]:
     return causes
 
 
-def _moving_statistics(trial: Trial) -> set[str]:
+def moving_statistics(trial: Trial) -> set[str]:
     """The keys of the moving mean and variance of BatchNormalization layers."""
-    wanted = set()
-    for part in trial.reference.subject.parts:
-        layers = part._flatten_layers() if isinstance(part, keras.Layer) else []
-        for layer in layers:
-            if isinstance(layer, keras.layers.BatchNormalization):
-                wanted |= {id(v._value) for v in (layer.moving_mean, layer.moving_variance)}
+    layers = trial.reference.subject.batch_normalizations()
+    wanted = {id(v._value) for layer in layers for v in (layer.moving_mean, layer.moving_variance)}
     return {slot.key for slot in trial.slots if id(slot.variable) in wanted}
 
 

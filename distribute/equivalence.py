@@ -123,6 +123,7 @@ class _Verification:
             self.notes.append("the whole batch does not fit on one device: the reference ran on the host's CPU")
         self._lower_precision(main, first)
         self._single_questions(main, first)
+        self.notes += dict.fromkeys(main.notes)
         accepted = [cause for cause in self.accept if cause in self.causes]
         self.notes += [f"{cause} was accepted and did not occur" for cause in self.accept if cause not in accepted]
         return Report(
@@ -179,7 +180,7 @@ class _Verification:
             found = judgement.judge_pair(trial, pair, row)
             failed = any(check.status == "failed" for check in found.checks)
             if self.num_replicas > 1 and pair.candidate and (number == 0 or failed):
-                found.replay = trial.replay(batch)
+                self._replay(trial, found)
                 found.others += communication.communication_checks(trial, found, row)
             elif number == 0:
                 found.others += communication.communication_checks(trial, found, row)
@@ -188,6 +189,14 @@ class _Verification:
         if all(batch.suffix == "" for batch in self.inputs.batches) or self.num_replicas == 1:
             self._no_uneven(trial.dtype)
         return all_found[0]
+
+    def _replay(self, trial: Trial, found: Findings) -> None:
+        """Shard replay; where it is at its wits' end with a program, that is no fault of the program."""
+        try:
+            found.replay = trial.replay(found.pair.batch)
+            found.no_replay = "its reductions did not settle"
+        except Exception as error:  # noqa: BLE001 - the step runs elsewhere: what fails here is the replay
+            found.no_replay = f"it raised {type(error).__name__}: {' '.join(str(error).split())[-300:]}"
 
     def _conclude(self, trial: Trial, found: Findings, row: Tolerance) -> None:
         diagnosis: Diagnosis = diagnose(trial, found)

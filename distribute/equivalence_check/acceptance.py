@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from distribute.diagnosis import Diagnosis
+from distribute.diagnosis import Diagnosis, moving_statistics
 from distribute.equivalence_check import checks, variables
 from distribute.equivalence_check.compare import compared
 from distribute.equivalence_check.judgement import Findings
@@ -20,7 +20,15 @@ _WEIGHTING = {
     "loss_divided_twice",
     "local_batch_statistics",
 }
-_PER_REPLICA_STATE = {"moving_statistics_not_aggregated", "unsynchronized_variable"}
+_STATE_AND_SYNC = {"state_equivalence", "replica_sync"}
+_GRADIENT_ON = {"gradient_equivalence", "update_equivalence", "state_equivalence"}
+_EXPLAINS = {
+    "unsynchronized_variable": _STATE_AND_SYNC,
+    "moving_statistics_not_aggregated": _STATE_AND_SYNC,
+    "learning_rate_scaling": {"update_equivalence", "state_equivalence"},
+    "metric_aggregation": {"metrics"},
+}
+"""The parts in which a cause shows; one that is not listed shows in the gradient and in all that follows from it."""
 
 
 def accepted_checks(
@@ -30,26 +38,71 @@ def accepted_checks(
     wanted = set(accept) & set(diagnosis.causes)
     if not wanted:
         return found.checks
-    gradient = not found.failed("gradient") or _gradient_explained(trial, found, diagnosis, wanted, row)
-    # Right communication means: what is left is what each replica does with its own shard.
-    replayed = not found.failed("communication") and not found.failed("communicated state")
-    state = replayed and "communication" in found.judged and bool(wanted)
-    explained = {
-        "gradient_equivalence": gradient,
-        "update_equivalence": gradient and _update_explained(trial, found, row),
-        "state_equivalence": gradient and state,
-        "replica_sync": state and bool(wanted & _PER_REPLICA_STATE) and _only_state_apart(trial, found),
-        "metrics": gradient and state and "local_batch_statistics" in wanted or "metric_aggregation" in wanted,
-    }
-    return [_marked(check, explained, wanted) for check in found.checks]
+    explained = _explained(trial, found, diagnosis, wanted, row)
+    barred = {part for cause in diagnosis.causes if cause not in wanted for part in _EXPLAINS.get(cause, _GRADIENT_ON)}
+    return [
+        _marked(check, wanted) if check.name in explained and _part(check) not in barred else check
+        for check in found.checks
+    ]
 
 
-def _marked(check: Check, explained: dict[str, bool], wanted: set[str]) -> Check:
-    part = check.name.split("/")[0].split("@")[0]
-    if check.status != "failed" or not explained.get(part):
-        return check
+def _part(check: Check) -> str:
+    return check.name.split("/")[0].split("@")[0]
+
+
+def _marked(check: Check, wanted: set[str]) -> Check:
     why = f"passes once {' and '.join(sorted(wanted))} is taken out; {check.detail}"
     return dataclasses.replace(check, status="accepted", detail=why)
+
+
+def _explained(trial: Trial, found: Findings, diagnosis: Diagnosis, wanted: set[str], row: Tolerance) -> set[str]:
+    """The names of the failed checks that are right but for the accepted causes."""
+    failed = {check.name: _part(check) for check in found.checks if check.status == "failed"}
+    gradient = not found.failed("gradient") or _gradient_explained(trial, found, diagnosis, wanted, row)
+    update = gradient and _update_explained(trial, found, row)
+    # Right communication means: what is left is what each replica does with its own shard.
+    replayed = "communication" in found.judged
+    replayed = replayed and not found.failed("communication") and not found.failed("communicated state")
+    excused = _excused(trial, found, wanted)
+    parts = {"gradient_equivalence"} if gradient else set()
+    parts |= {"update_equivalence"} if update else set()
+    if gradient and replayed and _right_without(found, "state", excused, row):
+        trained = {slot.key for slot in trial.slots if slot.role == variables.TRAINABLE} if update else set()
+        parts |= {"state_equivalence"} if _right_without(found, "saved", excused | trained, row) else set()
+    parts |= {"replica_sync"} if replayed and set(found.apart) <= excused else set()
+    names = {name for name, part in failed.items() if part in parts}
+    metrics = {name for name, part in failed.items() if part == "metrics"}
+    if "metric_aggregation" in wanted:
+        return names | metrics
+    by_statistics = metrics and gradient and replayed and "local_batch_statistics" in wanted
+    return names | (metrics & _right_without_statistics(trial, found, row) if by_statistics else set())
+
+
+def _excused(trial: Trial, found: Findings, wanted: set[str]) -> set[str]:
+    """Variables that the accepted causes may change, besides those that are trained."""
+    moving = moving_statistics(trial)
+    excused = moving if wanted & {"local_batch_statistics", "moving_statistics_not_aggregated"} else set()
+    trained = {slot.key for slot in trial.slots if slot.role == variables.TRAINABLE}
+    return excused | (set(found.apart) - moving - trained if "unsynchronized_variable" in wanted else set())
+
+
+def _right_without(found: Findings, part: str, excused: set[str], row: Tolerance) -> bool:
+    """Whether every other variable of this check is right."""
+    comparison = found.judged[part].comparison if found.failed(part) else None
+    others = [one.residual for one in comparison.differences if one.key not in excused] if comparison else []
+    return all(residual <= row.relative for residual in others)
+
+
+def _right_without_statistics(trial: Trial, found: Findings, row: Tolerance) -> set[str]:
+    """Metrics that agree once no layer takes statistics of its batch: those were off for that reason alone."""
+    try:
+        pair = trial.without_batch_statistics().pair(found.pair.batch)
+    except Exception:  # noqa: BLE001 - a program that cannot run that way keeps its failed metrics
+        return set()
+    if not pair.candidate:
+        return set()
+    checked = checks.output_checks(found.pair.batch.suffix, pair.candidate[0], pair.reference[0], row)
+    return {check.name for check in checked if check.status == "passed"}
 
 
 def _gradient_explained(trial: Trial, found: Findings, diagnosis: Diagnosis, wanted: set[str], row: Tolerance) -> bool:
@@ -83,11 +136,6 @@ def _update_explained(trial: Trial, found: Findings, row: Tolerance) -> bool:
     slack = checks.update_slack(start, slots, len(evidence))
     actual = checks.updates(evidence[-1], slots, evidence[0].before)
     return compared(actual, expected, row, slack=slack, common_ratio=False).observed <= row.relative
-
-
-def _only_state_apart(trial: Trial, found: Findings) -> bool:
-    trained = {slot.key for slot in trial.slots if slot.role == variables.TRAINABLE}
-    return not trained & set(found.apart)
 
 
 def follow_arbiter(low: Findings, arbiter: Sequence[Check]) -> list[Check]:

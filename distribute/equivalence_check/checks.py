@@ -50,6 +50,21 @@ def updates(evidence: Evidence, slots: Sequence[Slot], start: Any = None) -> dic
     }
 
 
+def state_values(
+    evidence: Evidence, start: Mapping[str, Sequence[np.ndarray]], slots: Sequence[Slot]
+) -> dict[str, list[np.ndarray]]:
+    """Variables after the step as the program reads them, as if they had started where the reference's did."""
+    found = {}
+    for slot in slots:
+        before, after = evidence.before[slot.key], evidence.after[slot.key]
+        if variables.on_read(slot):
+            before, after = ([variables.aggregated(slot.variable, copies)] for copies in (before, after))
+        found[slot.key] = [
+            variables.from_start(value, own, start[slot.key][0]) for value, own in zip(after, before, strict=True)
+        ]
+    return found
+
+
 def update_slack(before: Mapping[str, Sequence[np.ndarray]], slots: Sequence[Slot], steps: int) -> dict[str, float]:
     """Absolute rounding of an update: the weight it is added to is rounded once per step, in both runs."""
     return {
@@ -120,7 +135,9 @@ def sync_check(
 ) -> tuple[Check, list[str]]:
     """All replicas hold the same variables, bit for bit."""
     name = f"replica_sync{suffix}"
-    judged = [slot for slot in slots if slot.role not in (variables.METRIC, variables.SEED) and not _on_read(slot)]
+    judged = [
+        slot for slot in slots if slot.role not in (variables.METRIC, variables.SEED) and not variables.on_read(slot)
+    ]
     apart = [slot.key for slot in judged if not _alike(after[slot.key])]
     replicas = len(next(iter(after.values()), []))
     if replicas <= 1:
@@ -133,10 +150,6 @@ def sync_check(
         f" first element of {apart[0]} by replica: {values[apart[0]]}"
     )
     return Check(name, "failed", float(len(apart)), 0.0, detail), apart
-
-
-def _on_read(slot: Slot) -> bool:
-    return "ON_READ" in str(getattr(slot.variable, "synchronization", ""))
 
 
 def _alike(copies: Sequence[np.ndarray]) -> bool:

@@ -15,7 +15,7 @@ def communication_checks(trial: Trial, found: Findings, row: Tolerance) -> list[
     suffix = found.pair.batch.suffix
     names = [f"communication/gradients{suffix}", f"communication/state{suffix}"]
     if found.replay is None:
-        why = "there is one replica only" if trial.strategy.num_replicas_in_sync == 1 else "it was not run"
+        why = "there is one replica only" if trial.strategy.num_replicas_in_sync == 1 else found.no_replay
         return [Check(name, "skipped", detail=f"shard replay: {why}") for name in names]
     candidate = found.pair.candidate[0]
     by_replica = [one.gradients for one in found.replay]

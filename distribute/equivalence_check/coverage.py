@@ -22,7 +22,11 @@ def _fingerprint(leaves: Sequence[np.ndarray], row: int) -> bytes:
     digest = hashlib.blake2b(digest_size=12)
     for leaf in leaves:
         example = leaf[row]
-        digest.update(repr(example.tolist()).encode() if leaf.dtype == object else example.tobytes())
+        if leaf.dtype == object:  # strings; a row of one string each is a plain `bytes`
+            example = example.tolist() if hasattr(example, "tolist") else example
+            digest.update(repr(example).encode())
+        else:
+            digest.update(example.tobytes())
     return digest.digest()
 
 

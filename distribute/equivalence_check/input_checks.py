@@ -32,7 +32,7 @@ def coverage(inputs: Inputs, num_replicas: int) -> tuple[Check, list[str], list[
         more, less = counting.surplus(seen, inputs.truth), counting.missing(seen, inputs.truth)
         # A strategy drops an epoch's last step where not every replica gets a batch of static size.
         per_reader = inputs.per_replica_batch * (num_replicas if count == 1 else 1)
-        if _remainder(seen, inputs.truth, more, less, count * per_reader):
+        if _remainder(inputs, seen, per_reader, count):
             notes += (
                 [f"{less} examples do not come {how}: drop_remainder, less than one batch per reader"] if less else []
             )
@@ -44,6 +44,9 @@ def coverage(inputs: Inputs, num_replicas: int) -> tuple[Check, list[str], list[
                 )
             )
             causes += ["replicated_input"] if more else []
+    if wrong and _other_values(inputs):
+        reason = "the data yields other values each time it is read"
+        return Check(NAME, "skipped", detail=f"{reason}; {shards}"), [], [f"input coverage cannot be judged: {reason}"]
     if wrong:
         text = "; ".join(message for _, message in wrong)
         return (
@@ -52,15 +55,30 @@ def coverage(inputs: Inputs, num_replicas: int) -> tuple[Check, list[str], list[
             notes,
         )
     total = sum(inputs.truth.values())
+    how_often = "none twice, not all of them: see the notes" if notes else "each one once"
     return (
-        Check(NAME, "passed", 0.0, 0.0, f"{total} examples of one epoch, each one once; {shards}"),
+        Check(NAME, "passed", 0.0, 0.0, f"{total} examples of one epoch, {how_often}; {shards}"),
         [],
         notes,
     )
 
 
-def _remainder(seen: Counts, truth: Counts, more: int, less: int, allowed: int) -> bool:
-    """Less than one batch per reader missing, or others in their place."""
-    if not more and not less:
-        return True
-    return max(more, less) < allowed and sum(seen.values()) <= sum(truth.values())
+def _remainder(inputs: Inputs, seen: Counts, per_reader: int, readers: int) -> bool:
+    """Less than one batch per reader missing, or others in the place of less than one batch.
+
+    Which examples a shuffled reader drops may differ from reader to reader; readers without drop_remainder, whose
+    batches have no static size, drop none, and readers of the same examples double at least one whole batch.
+    """
+    truth = inputs.truth or Counts()
+    more, less = counting.surplus(seen, truth), counting.missing(seen, truth)
+    if more and inputs.batches[0].dynamic:
+        return False
+    return more < max(per_reader, 1) and less < max(readers * per_reader, 1) and seen.total() <= truth.total()
+
+
+def _other_values(inputs: Inputs) -> bool:
+    """Whether one reader, read again, yields other values than shuffling and dropping a remainder explain."""
+    if inputs.read_again is None or inputs.truth is None:
+        return False
+    explained = 0 if inputs.batches[0].dynamic else inputs.per_replica_batch - 1
+    return counting.surplus(inputs.read_again(), inputs.truth) > explained

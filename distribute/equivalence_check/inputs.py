@@ -48,6 +48,7 @@ class Inputs:
       per_replica_batch: the greatest shard that was seen.
       ended: False where the epoch was cut at `MAX_BATCHES`.
       reason_even: why there is no batch of another size.
+      read_again: reads one epoch of one reader once more; random transformations yield other values then.
     """
 
     batches: Sequence[Batch]
@@ -57,6 +58,7 @@ class Inputs:
     per_replica_batch: int = 0
     ended: bool = True
     reason_even: str = ""
+    read_again: Callable[[], Counts] | None = None
     notes: Sequence[str] = field(default_factory=tuple)
 
 
@@ -111,21 +113,27 @@ def _from_dataset(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) ->
     distributed = strategy.experimental_distribute_dataset(dataset)
     delivered = _Epoch(distributed, strategy)
     truth, ended = _epoch_counts([dataset])
-    return _joined(delivered, truth, ended, None, ())
+    return _joined(delivered, truth, ended, None, lambda: _epoch_counts([dataset])[0])
 
 
 def _from_callable(make: Callable[[Any], Any], strategy: tf.distribute.Strategy) -> Inputs:
     num_replicas = strategy.num_replicas_in_sync
     delivered = _Epoch(strategy.distribute_datasets_from_function(make), strategy)
-    truth, ended = _epoch_counts([make(tf.distribute.InputContext(1, 0, num_replicas))])
+
+    def read() -> tuple[Counts, bool]:
+        return _epoch_counts([make(tf.distribute.InputContext(1, 0, num_replicas))])
+
+    truth, ended = read()
     if not ended:
-        return _joined(delivered, truth, ended, None, ())
+        return _joined(delivered, truth, ended, None, None)
     readers = [make(tf.distribute.InputContext(num_replicas, k, num_replicas)) for k in range(num_replicas)]
     workers, workers_ended = _epoch_counts(readers)
-    return _joined(delivered, truth, ended, workers if workers_ended else None, ())
+    return _joined(delivered, truth, ended, workers if workers_ended else None, lambda: read()[0])
 
 
-def _joined(delivered: "_Epoch", truth: Counts, ended: bool, workers: Counts | None, notes: Sequence[str]) -> Inputs:
+def _joined(
+    delivered: "_Epoch", truth: Counts, ended: bool, workers: Counts | None, read_again: Callable[[], Counts] | None
+) -> Inputs:
     batches = [delivered.first] + ([delivered.other] if delivered.other else [])
     ended = ended and delivered.ended
     return Inputs(
@@ -136,12 +144,10 @@ def _joined(delivered: "_Epoch", truth: Counts, ended: bool, workers: Counts | N
         per_replica_batch=max(delivered.first.sizes),
         ended=ended,
         reason_even="" if delivered.other else f"every batch of the epoch has the size {sum(delivered.first.sizes)}",
-        notes=notes
+        read_again=read_again,
+        notes=()
         if ended
-        else (
-            *notes,
-            f"the data set had not ended after {MAX_BATCHES} batches: coverage is judged on what was read",
-        ),
+        else (f"the data set had not ended after {MAX_BATCHES} batches: coverage is judged on what was read",),
     )
 
 

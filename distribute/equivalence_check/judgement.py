@@ -28,6 +28,7 @@ class Findings:
       others: further checks of this batch.
       apart: variables that differ between replicas.
       replay: what each replica would have done with right communication.
+      no_replay: why there is none.
     """
 
     pair: Pair
@@ -35,6 +36,7 @@ class Findings:
     others: list[Check] = field(default_factory=list)
     apart: list[str] = field(default_factory=list)
     replay: list[Evidence] | None = None
+    no_replay: str = "it was not run"
 
     @property
     def checks(self) -> list[Check]:
@@ -194,11 +196,11 @@ def _same_gradients(pair: Pair, row: Tolerance, steps: int) -> bool:
 
 def state_check(name: str, trial: Trial, pair: Pair, row: Tolerance) -> Judged:
     """Variables that are not trained, on the replica where they are furthest off."""
-    slots = checks.with_role(trial.slots, variables.STATE)
+    slots = checks.with_role(trial.candidate.slots, variables.STATE)
     after, before = pair.reference[0].after, pair.reference[0].before
     changed = [slot for slot in slots if slot.dtype != "string"]
     slack = checks.update_slack(before, [slot for slot in changed if slot.floating], 1)
-    actual = {slot.key: pair.candidate[0].after[slot.key] for slot in changed}
+    actual = checks.state_values(pair.candidate[0], before, changed)
     expected = {slot.key: after[slot.key][0] for slot in changed}
     comparison = compared(actual, expected, row, slack=slack, common_ratio=False)
     return checks.comparison_check(name, comparison, row.relative)
@@ -210,19 +212,25 @@ def saved_check(name: str, trial: Trial, pair: Pair, row: Tolerance, right_updat
     Of a right update the trained variables are held against what the replicas had: how exact an update can be is its
     own check's question, and some optimizers amplify rounding without bound where a gradient is zero.
     """
-    slots = [slot for slot in checks.with_role(trial.slots, *_ROLES) if slot.floating]
+    slots = [slot for slot in checks.with_role(trial.candidate.slots, *_ROLES) if slot.floating]
     after, own = pair.reference[0].after, pair.candidate[0].after
     expected = {
         slot.key: (own if right_update and slot.role == variables.TRAINABLE else after)[slot.key][0] for slot in slots
     }
     slack = {key: 4 * row.epsilon * float(np.linalg.norm(value.ravel())) for key, value in expected.items()}
-    actual = {slot.key: [pair.saved[slot.key]] for slot in slots}
+    actual = {slot.key: [_saved_from_start(pair, slot)] for slot in slots}
     comparison = compared(actual, expected, row, slack=slack, common_ratio=False)
     judged = checks.comparison_check(name, comparison, row.relative)
     if judged.failed and _saved_what_it_held(pair, slots):
         detail = f"{judged.check.detail}; the file holds what replica 0 held"
         return Judged(Check(name, "failed", judged.check.observed, judged.check.allowed, detail), comparison)
     return judged
+
+
+def _saved_from_start(pair: Pair, slot: variables.Slot) -> np.ndarray:
+    before = pair.candidate[0].before[slot.key]
+    own = variables.aggregated(slot.variable, before) if variables.on_read(slot) else before[0]
+    return variables.from_start(pair.saved[slot.key], own, pair.reference[0].before[slot.key][0])
 
 
 def _saved_what_it_held(pair: Pair, slots: Sequence[variables.Slot]) -> bool:

@@ -18,15 +18,16 @@ def judge_low_precision(trial: Trial, pair: Pair, arbiter: Pair | None, row: Tol
     dtype = trial.dtype
     runs = (pair.candidate[0], pair.reference[0], arbiter.reference[0])
     trained = checks.with_role(trial.slots, variables.TRAINABLE)
-    state = checks.with_role(trial.slots, variables.STATE)
-    slack = checks.update_slack(pair.reference[0].before, trained, 1)
+    state = checks.with_role(trial.candidate.slots, variables.STATE)
+    start = pair.reference[0].before
+    values = [checks.state_values(pair.candidate[0], start, state)]
+    values += [{slot.key: one.after[slot.key] for slot in state} for one in runs[1:]]
+    slack = checks.update_slack(start, trained, 1)
     found.judged["gradient"] = _own_accuracy(f"gradient_equivalence/{dtype}", row, [one.gradients for one in runs])
     found.judged["update"] = _own_accuracy(
         f"update_equivalence/{dtype}", row, [checks.updates(one, trained) for one in runs], slack
     )
-    found.judged["state"] = _own_accuracy(
-        f"state_equivalence/{dtype}", row, [{slot.key: one.after[slot.key] for slot in state} for one in runs]
-    )
+    found.judged["state"] = _own_accuracy(f"state_equivalence/{dtype}", row, values)
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from distribute.equivalence_check import global_state
+from distribute.equivalence_check import global_state, variables
 from distribute.equivalence_check.observe import unwrapped
 from distribute.equivalence_check.patching import defining_class, patched
 from distribute.equivalence_check.replay import Stage, presented
@@ -67,21 +67,15 @@ def per_replica(evidence: Sequence[Evidence], slots: Sequence[Slot]) -> dict[str
     after: dict[str, list[np.ndarray]] = {}
     for slot in slots:
         copies = [one.after[slot.key][0] for one in evidence]
-        after[slot.key] = [_aggregated(slot.variable, copies)] * len(copies) if _aggregates(slot) else copies
+        after[slot.key] = [variables.aggregated(slot.variable, copies)] * len(copies) if _aggregates(slot) else copies
     return after
 
 
 def _aggregates(slot: Slot) -> bool:
-    # A trainable variable of Keras is written by the optimizer's update, whose aggregation plays no part.
-    return slot.role != "trainable" and slot.variable.aggregation != tf.VariableAggregation.NONE
-
-
-def _aggregated(variable: Any, copies: Sequence[np.ndarray]) -> np.ndarray:
-    if variable.aggregation == tf.VariableAggregation.MEAN:
-        return np.mean(copies, axis=0, dtype=copies[0].dtype)
-    if variable.aggregation == tf.VariableAggregation.SUM:
-        return np.sum(copies, axis=0, dtype=copies[0].dtype)
-    return copies[0]
+    # A trainable variable of Keras is written by the optimizer's update, whose aggregation plays no part; parts that
+    # are combined when they are read stay apart until then.
+    written = slot.role != variables.TRAINABLE and not variables.on_read(slot)
+    return written and slot.variable.aggregation != tf.VariableAggregation.NONE
 
 
 def each_shard_alone(run: Run, shards: Shards, initial: Values, dynamic: bool) -> list[Evidence]:

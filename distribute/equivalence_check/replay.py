@@ -50,8 +50,11 @@ class Stage:
         if before is None or not all(map(_same, before, mine)):
             self.changed = True
         stored[self.replica] = mine
-        # Who has not run yet is taken to hold what this one holds; the next pass knows better.
+        # Who has not run yet, or ran with a guess of the whole size, is taken to hold what this one holds;
+        # the next pass knows better.
         everyone = [stored.get(replica, mine) for replica in range(self.num_replicas)]
+        if operation != "GATHER" and len(mine) == 1:
+            everyone = [parts if parts[0].shape == mine[0].shape else mine for parts in everyone]
         return _combined(operation, axis, everyone)
 
     def exchange(self, tensor: Any, operation: str, axis: int = 0) -> Any:
@@ -97,7 +100,7 @@ def presented(stage: Stage) -> Iterator[None]:
     context = tf.distribute.ReplicaContext
 
     def call_for_each_replica(original: Any) -> Any:
-        @tf.autograph.experimental.do_not_convert
+        # Not marked do_not_convert: that would switch autograph off in the user's step below.
         def call(self: Any, fn: Any, args: Any, kwargs: Any) -> Any:
             with context(self._container_strategy(), replica_id_in_sync_group=stage.replica_tensor):
                 return fn(*args, **kwargs)
@@ -160,7 +163,8 @@ def _gathered(stage: Stage, value: Any, axis: int) -> Any:
 
         def backward(upstream: Any) -> Any:
             total = stage.exchange(upstream, "SUM")
-            return tf.split(total, sizes, axis, num=stage.num_replicas)[stage.replica_tensor]
+            start = tf.reduce_sum(sizes[: stage.replica_tensor])
+            return tf.gather(total, tf.range(start, start + sizes[stage.replica_tensor]), axis=axis)
 
         return stage.exchange(tensor, "GATHER", axis), backward
 

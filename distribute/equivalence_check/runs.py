@@ -80,6 +80,7 @@ class Run:
         self.recorder = Recorder()
         self._traces: dict[Any, Any] = {}
         self.slots: list[Slot] = []
+        self.kept: variables.Values = {}  # what is written instead of the reference's values
         self._first_shard = shards[0]
         self._prepared = False
         num_replicas = strategy.num_replicas_in_sync
@@ -111,7 +112,7 @@ class Run:
 
     def write(self, values: variables.Values) -> None:
         """Sets every variable on every replica."""
-        variables.write(self.slots, values, self.strategy)
+        variables.write(self.slots, {**values, **self.kept}, self.strategy)
 
     def trace(self, shards: Shards, dynamic: bool = False) -> Any:
         """The step as a graph for batches like `shards`, from the cache where their form was seen before."""

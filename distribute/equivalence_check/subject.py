@@ -39,6 +39,11 @@ class Subject:
             # What fit does under a strategy; without one, variables come with the first trace.
             self.built._maybe_symbolic_build(data_batch=batch)
 
+    def batch_normalizations(self) -> list[Any]:
+        """Its BatchNormalization layers."""
+        layers = [layer for part in self.parts if isinstance(part, keras.Layer) for layer in part._flatten_layers()]
+        return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+
     def metrics(self) -> dict[str, Any]:
         """`result()` of each Keras metric."""
         if self.is_keras_model:

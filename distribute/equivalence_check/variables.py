@@ -140,6 +140,43 @@ def write(slots: Sequence[Slot], values: Values, strategy: tf.distribute.Strateg
             copy.assign(tf.cast(given[index if len(given) > 1 else 0], copy.dtype))
 
 
+def set_by_build(slots: Sequence[Slot]) -> list[str]:
+    """Variables that a program may set from the number of replicas."""
+    return [slot.key for slot in slots if slot.role in (OPTIMIZER, STATE)]
+
+
+def set_apart(copies: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> bool:
+    """Whether all replicas hold one value and the reference another, beyond rounding."""
+    alike = all(same(copy, copies[0]) for copy in copies)
+    return alike and not same(_float32(copies[0]), _float32(reference[0]))
+
+
+def same(first: np.ndarray, second: np.ndarray) -> bool:
+    """Equal to the last bit."""
+    return first.shape == second.shape and first.tobytes() == second.tobytes()
+
+
+def on_read(slot: Slot) -> bool:
+    """Whether each replica writes a part of its own, and reading combines them."""
+    return "ON_READ" in str(getattr(slot.variable, "synchronization", ""))
+
+
+def aggregated(variable: Any, copies: Sequence[np.ndarray]) -> np.ndarray:
+    """One value of all replicas' copies, by the variable's aggregation."""
+    if variable.aggregation == tf.VariableAggregation.MEAN:
+        return np.mean(copies, axis=0, dtype=copies[0].dtype)
+    if variable.aggregation == tf.VariableAggregation.SUM:
+        return np.sum(copies, axis=0, dtype=copies[0].dtype)
+    return copies[0]
+
+
+def from_start(value: np.ndarray, own_start: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """The value as if it had started at `start`: where a program sets a variable from N, its change is judged."""
+    if own_start.dtype.kind not in "iufc" or np.array_equal(own_start, start, equal_nan=start.dtype.kind in "fc"):
+        return value
+    return start if np.array_equal(value, own_start) else value + (start - own_start)
+
+
 def rounded(values: Values) -> dict[str, list[np.ndarray]]:
     """Replica 0's values, rounded to what float32 can hold, so that runs of every dtype start from the same."""
     return {key: [_float32(copies[0])] for key, copies in values.items()}
