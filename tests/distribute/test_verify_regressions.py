@@ -318,3 +318,19 @@ class TestStrictJson:
         assert written["checks"][0]["detail"] == "observed nan; worst in w"
         assert written["checks"][1]["detail"] == "observed inf"
         assert written["variables"] == [{"path": "w", "residual": None, "ratio": None}]
+
+
+class TestOptimizersAndDtypes:
+    def test_optimizer_that_asks_for_paths_passes(self):
+        report = quick(program(make_optimizer=keras.optimizers.Muon), num_replicas=3, steps=2)
+        assert report.ok, str(report)
+        assert not any("could not be replayed" in note for note in report.notes)
+
+    def test_bfloat16_passes(self):
+        def build():
+            model = programs.dense()
+            model.compile("sgd", "mse", metrics=["mae"])
+            return model
+
+        report = verify(build, [batch(12)], strategy=strategy(2), dtypes=("float64", "bfloat16"))
+        assert report.ok, str(report)
