@@ -1,7 +1,7 @@
 """Names the mistake behind failed checks, where evidence is at hand; where none fits, nothing is named.
 
 Identifiers and signatures are those of the table in the design; each function below looks for one group of them.
-Not told apart yet: clip_before_all_reduce, regularizer_per_replica, sample_weight_mean_per_replica,
+Not told apart yet: regularizer_per_replica, sample_weight_mean_per_replica,
 masked_mean_per_replica, loss_scale_per_replica.
 """
 
@@ -75,7 +75,7 @@ def diagnose(trial: Trial, found: Findings) -> Diagnosis:
         _not_finite(found)
         or [
             *_diverged_weights(found, trial),
-            *_weighting(found, result.weights),
+            *(_clipped(found) or _weighting(found, trial, result.weights)),
             *_diverged_state(found, trial),
             *_update_only(found),
             *_metric_only(found),
@@ -116,7 +116,31 @@ def _same(copies: Sequence[np.ndarray]) -> bool:
     return all(np.array_equal(copy, copies[0], equal_nan=True) for copy in copies[1:])
 
 
-def _weighting(found: Findings, weights: Weights | None) -> list[str]:
+def _clipped(found: Findings) -> list[str]:
+    """An optimizer that changes each replica's gradients, other than by one factor, before they are summed."""
+    candidate = found.pair.candidate[0]
+    pairs = [
+        (given.astype(np.float64), taken.astype(np.float64))
+        for key in candidate.handed.keys() & candidate.fed.keys()
+        for given, taken in zip(candidate.handed[key], candidate.fed[key], strict=False)
+        if given.shape == taken.shape
+    ]
+    size = sum(float(np.vdot(given, given)) for given, _ in pairs)
+    if not found.failed("gradient") or not size:
+        return []
+    factor = sum(float(np.vdot(given, taken)) for given, taken in pairs) / size
+    alike = all(np.linalg.norm(taken - factor * given) <= _NEAR * np.linalg.norm(taken) for given, taken in pairs)
+    return [] if alike else ["clip_before_all_reduce"]
+
+
+def _local_statistics(found: Findings, trial: Trial, weights: Weights) -> list[str]:
+    """A reference that is no sum over shards, where a layer, or what it keeps, says that statistics are why."""
+    layers = trial.reference.subject.batch_normalizations()
+    taken = any(not layer.synchronized for layer in layers) or found.failed("state")
+    return ["local_batch_statistics"] if taken and not weights.additive else []
+
+
+def _weighting(found: Findings, trial: Trial, weights: Weights | None) -> list[str]:
     """A gradient that is right but for the weights of replicas, or for statistics over each shard."""
     comparison = found.gradients
     if not found.failed("gradient") or comparison is None or "missing_all_reduce" in _apart_gradients(found):
@@ -126,7 +150,7 @@ def _weighting(found: Findings, weights: Weights | None) -> list[str]:
         # The step communicates within its gradient (synchronised statistics): only a common factor can be told.
         return _common_factor(found, comparison.measured_ratio, num_replicas) if _parallel(found) else []
     factors = weights.factors
-    causes = [] if weights.additive else ["local_batch_statistics"]
+    causes = _local_statistics(found, trial, weights)
     dropped = np.abs(factors) < _NEAR
     equal_weight = sum(weights.sizes) / (num_replicas * np.array(weights.sizes))
     if len(set(found.pair.batch.sizes)) > 1 and np.allclose(factors, equal_weight, rtol=_NEAR):

@@ -137,14 +137,30 @@ class Report:
             "ok": self.ok,
             "environment": {},
             "devices": dict(self.devices),
-            "checks": [dataclasses.asdict(check) for check in self.checks],
+            "checks": [_strict(check) for check in self.checks],
             "causes": list(self.causes),
             "accepted": list(self.accepted),
             "notes": list(self.notes),
-            "variables": [dict(variable) for variable in self.variables],
+            "variables": [{key: _finite(value) for key, value in row.items()} for row in self.variables],
             "memory": {**EMPTY_MEMORY, **self.memory},
             "training": {},
         }
+
+
+def _finite(value: Any) -> Any:
+    """None for a figure that JSON has no word for."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _strict(check: Check) -> dict[str, Any]:
+    """The check for JSON; figures that are not finite go into its detail as text."""
+    figures = {"observed": check.observed, "allowed": check.allowed}
+    lost = [f"{name} {value:g}" for name, value in figures.items() if value is not None and not math.isfinite(value)]
+    return {
+        **dataclasses.asdict(check),
+        **{name: _finite(value) for name, value in figures.items()},
+        "detail": "; ".join([*lost, check.detail] if check.detail else lost),
+    }
 
 
 def _union(first: Sequence[str], second: Sequence[str]) -> tuple[str, ...]:

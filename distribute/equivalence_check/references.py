@@ -137,4 +137,6 @@ def _apply(optimizer: Any, pairs: Sequence[tuple[Gradient, Any]], dtype: str) ->
     with contextlib.ExitStack() as stack:
         stack.enter_context(global_state.precision(dtype))
         stack.enter_context(patched(owner, "_all_reduce_sum_gradients", instead))
-        optimizer.apply(given, [variable for _, variable in pairs])
+        # Some optimizers ask their variables for what only Keras' own have, such as a path.
+        known = {id(unwrapped(variable)): variable for variable in optimizer._trainable_variables}
+        optimizer.apply(given, [known.get(id(unwrapped(variable)), variable) for _, variable in pairs])

@@ -213,7 +213,9 @@ class Run:
         after = self.read()
         source, gradients = self._applied(seen, before, after)
         with global_state.precision(self.dtype):
-            metrics = {name: float(np.asarray(v)) for name, v in self.subject.metrics().items() if _is_scalar(v)}
+            metrics = {
+                name: float(tf.cast(v, tf.float64)) for name, v in self.subject.metrics().items() if _is_scalar(v)
+            }
         return Evidence(
             before=before,
             after=after,

@@ -1,11 +1,13 @@
 """Programs that once got a wrong verdict: each mistake with an innocent twin."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from distribute import Program, verify
+from distribute import Check, Program, Report, verify
 from distribute.equivalence_check.references import ReplayRun
 
 from . import programs
@@ -283,3 +285,52 @@ class TestInputCoverage:
 
         assert counted(np.array([b"a", b"b", b"a"], object)).total() == 3
         assert len(counted(np.array([[b"a"], [b"b"], [b"a"]], object))) == 2
+
+
+class TestClipping:
+    @pytest.mark.parametrize("option", [{"clipnorm": 0.01}, {"clipvalue": 0.001}, {"global_clipnorm": 0.01}])
+    def test_clipping_each_replicas_own_gradient_is_named(self, option):
+        report = quick(program(make_optimizer=lambda rate: keras.optimizers.SGD(rate, **option)), num_replicas=3)
+        assert "gradient_equivalence/float64" in failed(report)
+        assert report.causes == ("clip_before_all_reduce",)
+
+    def test_clipping_that_changes_nothing_passes(self):
+        assert quick(program(make_optimizer=lambda rate: keras.optimizers.SGD(rate, clipnorm=1e3))).ok
+
+    def test_loss_across_examples_is_no_batch_normalization(self):
+        def in_batch(model, x, y):
+            output = model(x)
+            apart = tf.reduce_logsumexp(output @ tf.transpose(output), -1)
+            return tf.reduce_sum(apart) / tf.cast(programs.global_count(x), output.dtype)
+
+        report = quick(program(loss=in_batch))
+        assert "gradient_equivalence/float64" in failed(report)
+        assert not report.causes
+
+
+class TestStrictJson:
+    def test_figures_that_are_not_finite_are_text(self):
+        rows = [{"path": "w", "residual": float("inf"), "ratio": None}]
+        checks = [Check("a", "failed", float("nan"), 1e-12, "worst in w"), Check("b", "failed", float("inf"))]
+        written = json.loads(json.dumps(Report(checks=checks, variables=rows).to_dict(), allow_nan=False))
+        assert written["checks"][0]["observed"] is None
+        assert written["checks"][0]["allowed"] == 1e-12
+        assert written["checks"][0]["detail"] == "observed nan; worst in w"
+        assert written["checks"][1]["detail"] == "observed inf"
+        assert written["variables"] == [{"path": "w", "residual": None, "ratio": None}]
+
+
+class TestOptimizersAndDtypes:
+    def test_optimizer_that_asks_for_paths_passes(self):
+        report = quick(program(make_optimizer=keras.optimizers.Muon), num_replicas=3, steps=2)
+        assert report.ok, str(report)
+        assert not any("could not be replayed" in note for note in report.notes)
+
+    def test_bfloat16_passes(self):
+        def build():
+            model = programs.dense()
+            model.compile("sgd", "mse", metrics=["mae"])
+            return model
+
+        report = verify(build, [batch(12)], strategy=strategy(2), dtypes=("float64", "bfloat16"))
+        assert report.ok, str(report)
