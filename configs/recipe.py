@@ -32,3 +32,9 @@ class Recipe:
     max_shift: int = 3
     dtype_policy: str = "float32"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("global_batch_size", 1), ("max_shift", 0), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}: at least {least} is needed")
+        keras.dtype_policies.get(self.dtype_policy)  # raises ValueError for an unknown one

@@ -109,6 +109,9 @@ def even_slices(num_devices: int, num_physical: int) -> tuple[int, ...]:
 
 
 def _check_arguments(num_devices: int, memory_limit_mib: int | None, kind: str, policy: str | None) -> None:
+    for name, value in (("num_devices", num_devices), ("memory_limit_mib", memory_limit_mib)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+            raise ValueError(f"{name} is {value!r}: give a whole number")
     if num_devices < 1:
         raise ValueError(f"{num_devices} devices were asked for: at least 1 is needed")
     if memory_limit_mib is not None and memory_limit_mib < 1:

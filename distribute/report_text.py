@@ -80,7 +80,9 @@ def _passed(checks: Sequence["Check"]) -> list[str]:
 
 
 def _number(value: float | None) -> str:
-    return f"{'':>10}" if value is None else f"{value:>10.2g}" if value < 10 else f"{value:>10.0f}"
+    if value is None:
+        return f"{'':>10}"
+    return f"{value:>10.0f}" if 10 <= value < 1e6 else f"{value:>10.2g}"
 
 
 def _skipped(checks: Sequence["Check"]) -> list[str]:

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from distribute import Program
 from train.checkpoint_files import saved_steps
-from train.errors import InputError
+from train.errors import InputError, MachineError
+from train.finite import require_finite_variables
 
 # What a damaged checkpoint was seen to raise; a checkpoint of another model raises AssertionError or ValueError.
 _DAMAGED = (tf.errors.OpError, IndexError)
@@ -22,13 +23,25 @@ class Checkpoints:
 
     def __init__(self, folder: Path, program: Program):
         self._folder = folder
-        self._optimizer = program.optimizer
+        self._program, self._optimizer = program, program.optimizer
         self._checkpoint = tf.train.Checkpoint(model=program.model, optimizer=program.optimizer)
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=3)
 
     def save(self, step: int) -> None:
-        """Writes the state after `step` steps. A write that is cut off leaves the older checkpoints as they are."""
-        self._manager.save(checkpoint_number=step)
+        """Writes the state after `step` steps. A write that is cut off leaves the older checkpoints as they are.
+
+        Raises:
+          NonFiniteError: a variable is NaN or infinite; nothing was written.
+          MachineError: the disk is full, or the folder cannot be written any more.
+        """
+        require_finite_variables(self._program, step)
+        try:
+            self._manager.save(checkpoint_number=step)
+        except tf.errors.OpError as error:  # TensorFlow tells a full disk so, and not as an OSError
+            reason = error.message.splitlines()[0]
+            raise MachineError(
+                f"checkpoint {step} cannot be written to {self._folder}: {reason}; free some space"
+            ) from error
 
     def restore_latest(self) -> int:
         """Restores the newest checkpoint that can be read, warning of damaged ones.

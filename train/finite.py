@@ -4,7 +4,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
+
+from distribute import Program
+from train.errors import NonFiniteError
 
 _MARK = "non-finite"
 
@@ -34,6 +38,20 @@ def require_finite(loss: tf.Tensor, gradients: Sequence[Any], variables: Sequenc
         check = tf.debugging.Assert(tf.equal(tf.size(places), 0), [_MARK, text])
     with tf.control_dependencies([check] if check is not None else []):  # eagerly, Assert raises and returns None
         return [gradient if gradient is None else tf.identity(gradient) for gradient in gradients]
+
+
+def require_finite_variables(program: Program, step: int) -> None:
+    """Refuses weights that an update has ruined although its gradients were finite, as a huge learning rate does.
+
+    Raises:
+      NonFiniteError: a variable of the model is NaN or infinite.
+    """
+    for variable in program.model.variables:
+        if variable.dtype != "string" and not np.all(np.isfinite(np.asarray(variable.numpy(), np.float64))):
+            raise NonFiniteError(
+                f"step {step}: NaN or Inf in {variable.path} after the update; nothing was saved since "
+                "(try a smaller --learning_rate)"
+            )
 
 
 def non_finite_places(error: tf.errors.InvalidArgumentError) -> str | None:

@@ -3,6 +3,7 @@
 Imports nothing heavy, so that ``--help`` and a misspelt flag answer at once.
 """
 
+import math
 import re
 
 from absl import flags
@@ -36,14 +37,25 @@ def define_recipe_flags() -> None:
     flags.DEFINE_string("config", "configs.digits", "Recipe: a module, or a .py file, with get_config().")
     flags.DEFINE_integer("epochs", None, "Passes over the training examples.", lower_bound=1)
     flags.DEFINE_integer(
-        "steps", None, "Total number of steps, resumed ones counted in; overrides --epochs.", lower_bound=0
+        "steps",
+        None,
+        "Total number of steps, resumed ones counted in; overrides --epochs.",
+        lower_bound=0,
+        upper_bound=10**12,
     )
     flags.DEFINE_integer("global_batch_size", None, "Examples in one step, over all replicas.", lower_bound=1)
     flags.DEFINE_float("learning_rate", None, "Learning rate; not scaled with the number of replicas.", lower_bound=0.0)
+    flags.register_validator(
+        "learning_rate", lambda rate: rate is None or math.isfinite(rate), "the learning rate must be finite"
+    )
     flags.DEFINE_string("dataset", None, "digits, or an image classification set of TensorFlow Datasets.")
     flags.DEFINE_string("data_dir", None, "Where data sets are kept. Default: TFDS_DATA_DIR or ~/tensorflow_datasets.")
     flags.DEFINE_integer(
-        "seed", None, "Decides initial weights, order of the examples and random shifts.", lower_bound=0
+        "seed",
+        None,
+        "Decides initial weights, order of the examples and random shifts.",
+        lower_bound=0,
+        upper_bound=2**32 - 1,
     )
     flags.DEFINE_boolean("deterministic", False, "Make TensorFlow's operations repeat themselves bit for bit (slower).")
 

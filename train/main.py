@@ -21,7 +21,10 @@ FLAGS = flags.FLAGS
 def main() -> int:
     """Trains what the flags ask for and writes ``report.json``; returns the exit code."""
     # Imported in the functions, so that --help and a misspelt flag answer before TensorFlow has loaded.
-    from train.errors import InputError, ScriptError
+    import tensorflow as tf
+
+    from distribute.memory_check.child_process import headline
+    from train.errors import InputError, MachineError, ScriptError
     from train.recipes import recipe_from_flags
     from train.record import Recording
     from train.run_folder import open_run_folder
@@ -31,13 +34,18 @@ def main() -> int:
     recording = Recording(folder)
     try:
         exit_code = run(recipe, folder, recording)
+    except tf.errors.ResourceExhaustedError as error:
+        memory = MachineError(f"out of memory: {headline(str(error))}; use more --memory_limit or a smaller batch")
+        recording.write(memory.exit_code, str(memory))
+        raise memory from error
     except ScriptError as error:
         if isinstance(error, InputError):
-            folder.remove_if_empty()
+            folder.remove_if_new()
         else:
             recording.write(error.exit_code, str(error))
         raise
     recording.write(exit_code)
+    print(f"report         {folder.report}")
     return exit_code
 
 
@@ -103,4 +111,5 @@ if __name__ == "__main__":
     train_flags.define_recipe_flags()
     train_flags.define_verification_flags()
     train_flags.define_output_flags()
+    flags.adopt_module_key_flags(train_flags)
     script.run(main)

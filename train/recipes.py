@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import tensorflow as tf
 from absl import flags
 
 from configs.recipe import Recipe
@@ -34,7 +35,7 @@ def load_recipe(name: str) -> Recipe:
     module = _load_module(name)
     if not hasattr(module, "get_config"):
         raise InputError(f"--config={name} has no get_config(): define it, returning a configs.recipe.Recipe")
-    recipe = _call(name, module.get_config)
+    recipe = call_recipe(name, module.get_config)
     if not isinstance(recipe, Recipe):
         raise InputError(
             f"get_config() of --config={name} returned {type(recipe).__name__}, not a configs.recipe.Recipe"
@@ -49,9 +50,12 @@ def _load_module(name: str) -> ModuleType:
         found = importlib.util.find_spec(name)
     except (ImportError, ValueError):  # a parent package that is missing, or a name that cannot be one
         found = None
+    except Exception as error:  # noqa: BLE001  # finding a submodule runs its package, foreign code
+        reason = str(error).strip().splitlines() or [""]
+        raise InputError(f"--config={name} fails with {type(error).__name__}: {reason[0]}") from error
     if found is None:
         raise InputError(f"--config={name} is no importable module: give one, such as configs.digits, or a .py file")
-    return _call(name, importlib.import_module, name)
+    return call_recipe(name, importlib.import_module, name)
 
 
 def _load_file(path: Path) -> ModuleType:
@@ -61,13 +65,20 @@ def _load_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise InputError(f"--config={path} cannot be loaded as a Python module")
     module = importlib.util.module_from_spec(spec)
-    _call(str(path), spec.loader.exec_module, module)
+    call_recipe(str(path), spec.loader.exec_module, module)
     return module
 
 
-def _call(name: str, function: Any, *args: Any) -> Any:
-    """Runs the user's code; whatever it raises is a broken recipe, told in one line (the cause shows with --debug)."""
+def call_recipe(name: str, function: Any, *args: Any) -> Any:
+    """Runs the user's code; whatever it raises is a broken recipe, told in one line (the cause shows with --debug).
+
+    Raises:
+      InputError: it raised something, other than running out of memory, which is not the recipe's fault.
+    """
     try:
         return function(*args)
+    except tf.errors.ResourceExhaustedError:
+        raise
     except Exception as error:  # noqa: BLE001  # the recipe is foreign code and may raise anything
-        raise InputError(f"--config={name} fails with {type(error).__name__}: {error}") from error
+        reason = str(error).strip().splitlines() or [""]
+        raise InputError(f"--config={name} fails with {type(error).__name__}: {reason[0]}") from error

@@ -68,7 +68,6 @@ class Recording:
         table.add_row("final loss", _shown(training["final_loss"], ".4f"))
         table.add_row("test accuracy", _shown(training["test_accuracy"], ".4f"))
         table.add_row("images/s", _shown(training["examples_per_second"], ",.0f"))
-        table.add_row("report", str(self._folder.report))
         console.print(table, highlight=False)
 
 

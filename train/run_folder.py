@@ -1,6 +1,8 @@
 """The folder that holds one run: ``report.json`` and ``checkpoints/``."""
 
+import contextlib
 import json
+import math
 import os
 from datetime import datetime
 from pathlib import Path
@@ -15,19 +17,30 @@ class RunFolder:
 
     def __init__(self, path: Path):
         self.path = path
+        self._is_new = not path.exists()
         self.checkpoints = path / "checkpoints"
         self.report = path / "report.json"
 
     def write_report(self, record: dict[str, Any]) -> None:
         """Replaces ``report.json`` as a whole, so that a reader never sees half of one."""
         temporary = self.report.with_suffix(".json.tmp")
-        temporary.write_text(json.dumps(record, indent=2) + "\n")
+        temporary.write_text(json.dumps(_strict(record), indent=2, allow_nan=False) + "\n")
         temporary.replace(self.report)
 
-    def remove_if_empty(self) -> None:
-        """Leaves no empty folder behind for a command that was refused."""
-        if not any(self.path.iterdir()):
-            self.path.rmdir()
+    def remove_if_new(self) -> None:
+        """Leaves no empty folder behind for a command that was refused; a folder of the user's stays."""
+        if self._is_new:
+            with contextlib.suppress(OSError):  # not empty, or gone
+                self.path.rmdir()
+
+
+def _strict(value: Any) -> Any:
+    """`value` with None in place of NaN and infinities, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def open_run_folder(output_dir: str | None, *, resume: bool) -> RunFolder:

@@ -5,6 +5,7 @@ it, 128 + signal after a clean stop by a signal. Errors print one message and no
 """
 
 import errno
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -36,6 +37,9 @@ def _exit_code(main: Callable[[], int], argv: list[str]) -> int:
         return main()
     except ScriptError as error:
         return _tell(error)
+    except KeyboardInterrupt:  # outside of training, which saves first: see stop_signals
+        print(f"{Path(sys.argv[0]).name}: stopped by SIGINT", file=sys.stderr)
+        return 128 + signal.SIGINT
     except OSError as error:
         if error.errno not in _DISK_FULL:
             raise

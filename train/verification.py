@@ -18,7 +18,7 @@ from train.data import Source, train_batches
 from train.errors import InputError
 from train.loop import StepFunction
 from train.loop_check import check_loop, skipped_loop_check
-from train.recipes import load_recipe
+from train.recipes import call_recipe, load_recipe
 from train.sharding import shard_input_fn
 from train.step import build_program, image_dtype
 
@@ -40,9 +40,20 @@ class Subject:
     source: Source
 
     def build(self) -> Program:
-        """Builds the recipe's program; each time with the same initial weights."""
+        """Builds the recipe's program; each time with the same initial weights.
+
+        Raises:
+          InputError: the recipe's functions fail, or its model does not return logits [batch, classes].
+        """
         keras.utils.set_random_seed(self.recipe.seed)
-        return build_program(self.recipe, self.source.image_shape, self.source.num_classes)
+        source = self.source
+        program = call_recipe(self.config, build_program, self.recipe, source.image_shape, source.num_classes)
+        if tuple(program.model.output_shape) != (None, source.num_classes):
+            raise InputError(
+                f"--config={self.config}: the model returns {program.model.output_shape}, and {source.name} needs "
+                f"logits of shape (None, {source.num_classes})"
+            )
+        return program
 
     def batches(self) -> tf.data.Dataset:
         """The global batches of the first epoch, as training gets them."""
@@ -84,8 +95,7 @@ def verify_loop(
     elif statuses["randomness"] != "skipped":
         check = skipped_loop_check("the step draws random numbers, others on one device than on several")
     else:
-        batch = next(iter(subject.batches()))
-        check = check_loop(step_function, program, subject.build(), batch)
+        check = check_loop(step_function, program, subject.build(), subject.batches())
     return report.merge(Report(checks=[check]))
 
 

@@ -140,6 +140,10 @@ class TestArguments:
         [
             ({"num_devices": 0}, "at least 1"),
             ({"num_devices": -1}, "at least 1"),
+            ({"num_devices": 2.5}, "whole number"),
+            ({"num_devices": "2"}, "whole number"),
+            ({"num_devices": True}, "whole number"),
+            ({"memory_limit_mib": "1024"}, "whole number"),
             ({"memory_limit_mib": 0}, "positive"),
             ({"memory_limit_mib": -5}, "positive"),
             ({"kind": "tpu"}, "'tpu' is unknown"),

@@ -133,6 +133,8 @@ class TestRefusals:
             (["--virtul_gpus=2"], 1, ["virtul_gpus", "Did you mean"]),
             (["--save_every=often"], 1, ["--save_every"]),
             (["--verify=some"], 1, ["--verify=some"]),
+            (["--learning_rate=nan"], 1, ["--learning_rate", "finite"]),
+            (["--seed=4294967296"], 1, ["--seed"]),
             (["--verify=gradients", "--accept=no_such_cause"], 1, ["no_such_cause", "local_batch_statistics"]),
             (["100"], 1, ["unexpected argument '100'"]),
         ],
@@ -176,6 +178,53 @@ class TestRefusals:
         before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
         assert_refused(run_main("--steps=2", f"--output_dir={tmp_path}"), 1, "holds another run of 2 steps")
         assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+
+
+BROKEN = """
+from configs.recipe import Recipe
+import keras
+def build(shape, classes):
+    %s
+def get_config():
+    return Recipe(build_model=build, build_optimizer=keras.optimizers.Adam)
+"""
+
+
+class TestBrokenRecipes:
+    @pytest.mark.parametrize(
+        ("body", "words"),
+        [
+            ("raise KeyError('width')", ["KeyError", "width"]),
+            (
+                "return keras.Sequential([keras.Input(shape), keras.layers.Flatten(), keras.layers.Dense(3)])",
+                ["(None, 10)"],
+            ),
+        ],
+    )
+    def test_are_told_in_one_message(self, tmp_path, body, words):
+        (tmp_path / "broken.py").write_text(BROKEN % body)
+        result = run_main(f"--config={tmp_path / 'broken.py'}", f"--output_dir={tmp_path / 'run'}", "--steps=2")
+        assert_refused(result, 1, "--config=", *words)
+        assert not (tmp_path / "run").exists()
+
+
+class TestHarm:
+    def test_a_refused_command_leaves_the_users_folder(self, tmp_path):
+        assert_refused(run_main("--steps=1", "--config=no.such", f"--output_dir={tmp_path}"), 1, "no.such")
+        result = run_main("--steps=1", "--virtual_gpus=2", "--global_batch_size=1", f"--output_dir={tmp_path}")
+        assert_refused(result, 1, "--global_batch_size=1")
+        assert tmp_path.is_dir()
+
+    def test_a_full_disk_is_the_machines_fault(self, tmp_path):
+        program = str(REPOSITORY / "train/main.py")
+        command = [
+            "bash",
+            "-c",
+            f"ulimit -f 600; {sys.executable} {program} --verify=off --steps=2 --output_dir={tmp_path}",
+        ]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert_refused(result, 3, "checkpoint 2 cannot be written")
+        assert report_of(tmp_path)["ok"] is False
 
 
 class TestHelp:

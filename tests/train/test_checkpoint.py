@@ -4,7 +4,7 @@ import pytest
 
 from distribute import Program
 from train.checkpoint import Checkpoints
-from train.errors import InputError
+from train.errors import InputError, NonFiniteError
 
 
 def program(units=3, learning_rate=0.1):
@@ -82,3 +82,14 @@ class TestRestoreLatest:
             "ckpt-4.index",
             "ckpt-5.index",
         ]
+
+
+class TestSave:
+    def test_weights_that_an_update_ruined_are_not_saved(self, tmp_path):
+        ruined = program()
+        checkpoints = Checkpoints(tmp_path, ruined)
+        checkpoints.save(1)
+        ruined.model.layers[0].kernel.assign(np.full([2, 3], np.nan))
+        with pytest.raises(NonFiniteError, match="step 2: NaN or Inf in .*kernel after the update"):
+            checkpoints.save(2)
+        assert [path.name for path in tmp_path.glob("*.index")] == ["ckpt-1.index"]
