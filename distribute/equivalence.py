@@ -5,7 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from distribute.diagnosis import CAUSES, Diagnosis, diagnose
+from distribute.causes import CAUSES, Explanation
+from distribute.diagnosis import Diagnosis, diagnose
 from distribute.equivalence_check import (
     communication,
     global_state,
@@ -88,6 +89,11 @@ def _check_options(
         raise RuntimeError("verify was called inside a strategy's scope: call it outside, it enters the scopes itself")
 
 
+def first_of_each(explanations: Sequence[Explanation], causes: Sequence[str]) -> tuple[Explanation, ...]:
+    """The first explanation of each cause: that of the first batch that shows it."""
+    return tuple(next(one for one in explanations if one.cause == cause) for cause in causes)
+
+
 class _TooLargeError(Exception):
     """The replicas ran out of memory in float64."""
 
@@ -108,7 +114,7 @@ class _Verification:
         self.steps, self.dtypes, self.accept = steps, dtypes, accept
         self.num_replicas = strategy.num_replicas_in_sync
         self.checks: list[Check] = []
-        self.causes: list[str] = []
+        self.explanations: list[Explanation] = []
         self.notes: list[str] = list(inputs.notes)
 
     def report(self, devices: dict[str, Any]) -> Report:
@@ -124,11 +130,14 @@ class _Verification:
         self._lower_precision(main, first)
         self._single_questions(main, first)
         self.notes += dict.fromkeys(main.notes)
-        accepted = [cause for cause in self.accept if cause in self.causes]
+        found = list(dict.fromkeys(explanation.cause for explanation in self.explanations))
+        accepted = [cause for cause in self.accept if cause in found]
         self.notes += [f"{cause} was accepted and did not occur" for cause in self.accept if cause not in accepted]
+        causes = tuple(cause for cause in found if cause not in accepted)
         return Report(
             checks=tuple(self.checks),
-            causes=tuple(cause for cause in dict.fromkeys(self.causes) if cause not in accepted),
+            causes=causes,
+            explanations=first_of_each(self.explanations, causes),
             accepted=tuple(accepted),
             notes=tuple(self.notes),
             variables=variable_rows(main, first),
@@ -199,9 +208,16 @@ class _Verification:
             found.no_replay = f"it raised {type(error).__name__}: {' '.join(str(error).split())[-300:]}"
 
     def _conclude(self, trial: Trial, found: Findings, row: Tolerance) -> None:
-        diagnosis: Diagnosis = diagnose(trial, found)
-        self.causes += diagnosis.causes
+        diagnosis = self._diagnosed(trial, found, row)
+        self.explanations += diagnosis.explanations
         self.checks += accepted_checks(trial, found, diagnosis, self.accept, row)
+
+    def _diagnosed(self, trial: Trial, found: Findings, row: Tolerance) -> Diagnosis:
+        try:
+            return diagnose(trial, found, row)
+        except Exception as error:  # noqa: BLE001 - the checks stand, whatever the search for their cause ran into
+            self.notes.append(f"the search for the cause ended with {type(error).__name__}: {error}")
+            return Diagnosis()
 
     def _no_uneven(self, dtype: str) -> None:
         if self.inputs.truth is None and self.inputs.delivered is None:
@@ -236,22 +252,16 @@ class _Verification:
     def _single_questions(self, trial: Trial, first: Findings) -> None:
         """What is asked once, not per batch."""
         row = tolerance(trial.dtype)
-        coverage, causes, notes = input_checks.coverage(self.inputs, self.num_replicas)
-        self.checks.append(coverage)
+        coverage, explained, notes = input_checks.coverage(self.inputs, self.num_replicas)
         again = random_check.reproducibility(trial, first.pair, row)
-        self.checks.append(again)
-        randomness = random_check.randomness_check(trial, first.pair)
-        self.checks.append(randomness)
+        randomness, same_draws = random_check.randomness_check(trial, first.pair, self.accept)
+        self.checks += [coverage, again, randomness]
         self.notes += notes
-        self.causes = causes + self.causes
+        self.explanations = [*explained, *self.explanations]
         if again.status == "failed":
-            self.causes = ["irreproducible_reference"]
-        if randomness.status == "failed":
-            self.causes.append("identical_randomness")
-            if "identical_randomness" in self.accept:
-                self.checks[-1] = Check(
-                    randomness.name, "accepted", randomness.observed, randomness.allowed, randomness.detail
-                )
+            evidence = f"the same step on the same examples, run twice: {again.detail}"
+            self.explanations = [Explanation("irreproducible_reference", evidence)]
+        self.explanations += same_draws
         for bound in ("limit", "reference", "growth"):
             self._skip(f"memory_bounds/{bound}", "verify measures no memory: check_memory does")
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from configs.recipe import Recipe
 from distribute import Devices, MemoryCheck, Program, Report, start_memory_check, verify
-from distribute.diagnosis import CAUSES
+from distribute.causes import CAUSES
 from train.data import Source, train_batches
 from train.errors import InputError
 from train.loop import StepFunction

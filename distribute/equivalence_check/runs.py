@@ -84,8 +84,29 @@ class Run:
         self._first_shard = shards[0]
         self._prepared = False
         num_replicas = strategy.num_replicas_in_sync
-        with self._setting(), strategy.scope(), blamed(f"in build(), for {num_replicas} replica(s), {dtype}"):
+        self.places = observe.BuildPlaces()
+        with (
+            self._setting(),
+            strategy.scope(),
+            blamed(f"in build(), for {num_replicas} replica(s), {dtype}"),
+            observe.building(self.places),
+        ):
             self.subject = Subject(build())
+
+    def place(self, kind: str) -> str:
+        """The user's line for this kind of call in the step, or the `compile()` that stands for it."""
+        return self.recorder.places.get(kind) or self.places.compiled
+
+    def random_layer(self) -> tuple[str, str]:
+        """The first layer with a seed of Keras' own, and the user's line that made it or that draws."""
+        layers = [layer for layer in self.subject.layers() if hasattr(layer, "seed_generator")]
+        name = layers[0].name if layers else ""
+        return name, self.recorder.places.get(observe.RANDOM) or self.places.of(name)
+
+    def reductions(self) -> dict[str, dict[str, int]]:
+        """By variable, how often its gradient is summed over replicas by the optimizer and by the step itself."""
+        keys = {id(slot.variable): slot.key for slot in self.slots}
+        return {keys[i]: dict(counts) for i, counts in self.recorder.reductions().items() if i in keys}
 
     def prepare(self) -> None:
         """Makes the variables that `fit` would make ahead of the first step."""
@@ -153,12 +174,23 @@ class Run:
 
     def run_drawing(self, shards: Shards) -> Recorder:
         """One step with its randomness left in; the recorder holds what was drawn."""
+        return self._run_once(shards, randomness.drawn)
+
+    def run_layers(self, shards: Shards) -> Recorder:
+        """One step with its randomness taken out; the recorder holds the outputs of all layers."""
+        return self._run_once(shards, randomness.taken_out, observe.layers)
+
+    def _run_once(self, shards: Shards, *around: Callable[[Recorder], contextlib.AbstractContextManager]) -> Recorder:
+        """One step, traced afresh inside further hooks."""
+        kept, recorder = self.recorder, Recorder()
         inputs = [tensors(shard) for shard in shards]
-        self.recorder = Recorder()
-        with self._setting(), observe.observing(self.recorder), randomness.drawn(self.recorder):
-            function = tf.function(self._all_replicas, jit_compile=False)
-            function(inputs)
-        return self.recorder
+        with contextlib.ExitStack() as stack:
+            for context in (self._setting(), observe.observing(recorder), *(hooks(recorder) for hooks in around)):
+                stack.enter_context(context)
+            stack.callback(setattr, self, "recorder", kept)
+            self.recorder = recorder
+            tf.function(self._all_replicas, jit_compile=False)(inputs)
+        return recorder
 
     def _all_replicas(self, shards: Shards) -> None:
         recorder = self.recorder
