@@ -1,5 +1,6 @@
 """`verify`: proves by measurement that N replicas compute what one device computes, or says what differs."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,8 +20,9 @@ from distribute.equivalence_check.acceptance import accepted_checks, follow_arbi
 from distribute.equivalence_check.chosen_strategy import chosen_strategy, described_devices
 from distribute.equivalence_check.inputs import Inputs, read_inputs
 from distribute.equivalence_check.judgement import Findings
+from distribute.equivalence_check.overflow import CAUSE, looks_for_overflow, overflow_check
 from distribute.equivalence_check.tolerances import TOLERANCES, Tolerance, tolerance
-from distribute.equivalence_check.trial import Trial
+from distribute.equivalence_check.trial import Pair, Trial
 from distribute.equivalence_check.variable_table import variable_rows
 from distribute.report import Check, Report
 
@@ -116,6 +118,7 @@ class _Verification:
         self.checks: list[Check] = []
         self.explanations: list[Explanation] = []
         self.notes: list[str] = list(inputs.notes)
+        self.pairs: list[tuple[Trial, Pair]] = []  # of the first batch, in each dtype
 
     def report(self, devices: dict[str, Any]) -> Report:
         """Asks every question and collects the answers."""
@@ -125,6 +128,7 @@ class _Verification:
         except _TooLargeError:
             main, row = self._narrower(f"the replicas run out of memory in {ARBITER}, twice what they train in")
             first = self._batches(main, row)
+        self.pairs.append((main, first.pair))
         if main.on_host:
             self.notes.append("the whole batch does not fit on one device: the reference ran on the host's CPU")
         self._lower_precision(main, first)
@@ -236,7 +240,9 @@ class _Verification:
                 continue
             trial = Trial(self.build, self.strategy, dtype, [batch], main.initial)
             arbiter = first.pair if main.dtype == ARBITER else None
-            found = low_precision.judge_low_precision(trial, trial.pair(batch), arbiter, tolerance(dtype))
+            pair = trial.pair(batch)
+            self.pairs.append((trial, pair))
+            found = low_precision.judge_low_precision(trial, pair, arbiter, tolerance(dtype))
             self.checks += follow_arbiter(found, self.checks)
             self._note_accuracy(found)
 
@@ -262,8 +268,18 @@ class _Verification:
             evidence = f"the same step on the same examples, run twice: {again.detail}"
             self.explanations = [Explanation("irreproducible_reference", evidence)]
         self.explanations += same_draws
+        self._overflow()
         for bound in ("limit", "reference", "growth"):
             self._skip(f"memory_bounds/{bound}", "verify measures no memory: check_memory does")
+
+    def _overflow(self) -> None:
+        """In the first dtype in which the step guards against overflow: loss scaling comes with float16."""
+        guarded = [one for one in self.pairs if looks_for_overflow(one[0])]
+        check, explanations = overflow_check(*(guarded or self.pairs)[0])
+        if check.status == "failed" and CAUSE in self.accept:
+            check = dataclasses.replace(check, status="accepted")
+        self.checks.append(check)
+        self.explanations += explanations
 
     def _skip(self, name: str, reason: str) -> None:
         self.checks.append(Check(name, "skipped", detail=reason))

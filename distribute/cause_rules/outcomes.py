@@ -56,13 +56,27 @@ def scaled_update(case: Case, row: Tolerance) -> list[Explanation]:
 
 
 def update_ratio(case: Case, row: Tolerance) -> float | None:
-    """By which common factor the update is off what the reference's optimizer makes of the same gradients."""
+    """By which common factor the update is off what the reference's optimizer makes of the same gradients.
+
+    Where the optimizers' own learning rates say the same, their exact ratio.
+    """
     if not case.found.failed("update"):
         return None
     comparison = case.found.judged["update"].comparison
     if case.found.failed("gradient"):
         comparison = _against_optimizer(case, row)
-    return None if comparison is None else _common_ratio(comparison)
+    ratio = None if comparison is None else _common_ratio(comparison)
+    rates = _ratio_of_rates(case)
+    return rates if ratio and rates and np.isclose(ratio, rates, rtol=_ALIKE) else ratio
+
+
+def _ratio_of_rates(case: Case) -> float | None:
+    """The candidate's learning rate by the reference's, where the optimizer keeps it in a variable."""
+    rates = [slot.key for slot in case.trial.slots if slot.key.rpartition("/")[2] == "learning_rate"]
+    if len(rates) != 1:
+        return None
+    reference, candidate = (run.after[rates[0]][0] for run in (case.reference, case.candidate))
+    return float(candidate / reference) if float(reference) else None
 
 
 def _against_optimizer(case: Case, row: Tolerance) -> Comparison | None:

@@ -9,6 +9,11 @@ from distribute.causes import Explanation
 from distribute.equivalence_check import observe
 
 PerReplica = Mapping[str, Sequence[np.ndarray]]
+Place = tuple[str, int]
+"""A variable and a replica."""
+
+Pair = tuple[Place, np.ndarray, np.ndarray]
+"""A gradient before and after, flat."""
 
 
 def missing_all_reduce(case: Case) -> list[Explanation]:
@@ -45,43 +50,63 @@ def reduced_before(case: Case) -> Explanation | None:
 
 
 def clipped(case: Case) -> list[Explanation]:
-    """Gradients that shrink, other than by one factor, on each replica before they are summed."""
+    """Gradients that change, other than by one factor, on each replica before they are summed."""
     if not case.found.failed("gradient"):
         return []
     candidate = case.candidate
-    for first, second, kind in (
-        (candidate.handed, candidate.fed, observe.OPTIMIZER),
-        (candidate.local, candidate.handed, observe.CLIP),
-    ):
-        shrunk = _shrunk(first, second)
-        if shrunk:
-            key, replica, share = shrunk
-            evidence = (
-                f"before the sum over replicas the gradient of {key} on replica {replica} shrinks to {share:.3g} of"
-                " its norm, others by another factor"
-            )
-            location = case.where(kind) or case.where(observe.OPTIMIZER)
-            return [Explanation("clip_before_all_reduce", evidence, key, location)]
-    return []
+    by_optimizer = _changed(candidate.handed, candidate.fed)
+    by_step = _changed(candidate.local, candidate.handed)
+    if by_optimizer:
+        place, share, kind = *by_optimizer, observe.OPTIMIZER
+    elif by_step and _is_clipping(list(_pairs(candidate.local, candidate.handed))):
+        place, share, kind = *by_step, observe.CLIP
+    else:
+        return []
+    key, replica = place
+    evidence = (
+        f"before the sum over replicas the gradient of {key} on replica {replica} shrinks to {share:.3g} of its norm,"
+        " others by another factor"
+    )
+    return [case.explanation("clip_before_all_reduce", evidence, key, kind)]
 
 
-def _shrunk(before: PerReplica, after: PerReplica) -> tuple[str, int, float] | None:
-    """Where a gradient shrank most, beyond a factor common to all; None where nothing else happened."""
+def _changed(before: PerReplica, after: PerReplica) -> tuple[Place, float] | None:
+    """Where a gradient shrank most next to the others; None where all changed by one factor, such as a loss scale."""
     pairs = list(_pairs(before, after))
-    norms = {place: (float(np.linalg.norm(a)), float(np.linalg.norm(b))) for place, a, b in pairs}
-    ratios = {place: new / old for place, (old, new) in norms.items() if old > 0}
-    if not ratios:
+    size = sum(float(np.vdot(a, a)) for _, a, _ in pairs)
+    if not size:
         return None
-    common = max(ratios.values())  # a loss scale that was divided out, or 1
+    common = sum(float(np.vdot(a, b)) for _, a, b in pairs) / size
+    if all(np.linalg.norm(b - common * a) <= NEAR * np.linalg.norm(b) for _, a, b in pairs):
+        return None
+    ratios = {place: float(np.linalg.norm(b) / np.linalg.norm(a)) for place, a, b in pairs if a.any()}
     place = min(ratios, key=lambda one: ratios[one])
-    if common == 0 or ratios[place] >= common * (1 - NEAR):
-        return None
-    # Clipping by value turns a gradient, noise that is added makes some elements larger: that is no clipping.
-    grown = any((np.abs(b) > np.abs(a) * common * (1 + NEAR)).any() for _, a, b in pairs)
-    return None if grown else (*place, ratios[place] / common)
+    return place, ratios[place]
 
 
-def _pairs(before: PerReplica, after: PerReplica) -> Iterator[tuple[tuple[str, int], np.ndarray, np.ndarray]]:
+def _is_clipping(pairs: Sequence[Pair]) -> bool:
+    """Whether what became of the gradients is what clipping by norm, or by value, makes of them."""
+    return all(_parallel(a, b) for _, a, b in pairs) or _is_clipped_by_value(pairs)
+
+
+def _parallel(before: np.ndarray, after: np.ndarray) -> bool:
+    size = float(np.vdot(before, before))
+    factor = float(np.vdot(before, after)) / size if size else 0.0
+    return factor >= 0 and bool(np.linalg.norm(after - factor * before) <= NEAR * np.linalg.norm(after))
+
+
+def _is_clipped_by_value(pairs: Sequence[Pair]) -> bool:
+    before = np.concatenate([a for _, a, _ in pairs])
+    after = np.concatenate([b for _, _, b in pairs])
+    bound = float(np.abs(after).max(initial=0.0))
+    free = (np.abs(after) < bound * (1 - NEAR)) & (before != 0)
+    factor = float(np.median(after[free] / before[free])) if free.any() else np.inf
+    with np.errstate(invalid="ignore"):  # infinity times zero, where every other element was clipped
+        expected = np.clip(np.nan_to_num(before * factor), -bound, bound)
+    return factor > 0 and bool(np.allclose(after, expected, rtol=NEAR, atol=NEAR * bound))
+
+
+def _pairs(before: PerReplica, after: PerReplica) -> Iterator[Pair]:
     for key in sorted(before.keys() & after.keys()):
         for replica, (one, two) in enumerate(zip(before[key], after[key], strict=False)):
             if one.shape == two.shape:

@@ -27,14 +27,13 @@ def weighting(case: Case, weights: Weights) -> Weighting:
         return Weighting([])
     kept = np.abs(weights.actual) > NEAR * np.abs(weights.expected)
     if not kept.all() and kept.any() and case.found.failed("communication"):
-        return _dropped(case, weights, kept)
-    common = _common(weights.actual / weights.expected)
-    if common is not None:
-        return _as_factor(case, weights, weights.expected, common, [])
-    for base, how in _readings(weights, case.num_replicas):
+        return _dropped(case, weights, weights.actual, kept)
+    for base, how in ((weights.expected, ""), *_readings(weights, case.num_replicas)):
         common = _common(weights.actual / base)
-        if common is not None:
-            return _as_factor(case, weights, base, common, _wrong_shares(case, weights, base, how))
+        exact, causes = common_factor(case, common) if common is not None else (None, [])
+        if exact is not None:
+            shares = _wrong_shares(case, weights, base, how) if how else []
+            return Weighting([*causes, *shares], _predicted(weights, base * exact))  # the larger mistake first
     return Weighting([])
 
 
@@ -46,15 +45,6 @@ def _readings(weights: Weights, num_replicas: int) -> list[tuple[np.ndarray, str
 
 def _common(factors: np.ndarray) -> float | None:
     return float(factors[0]) if np.allclose(factors, factors[0], rtol=NEAR) else None
-
-
-def _as_factor(
-    case: Case, weights: Weights, base: np.ndarray, common: float, explanations: list[Explanation]
-) -> Weighting:
-    exact, causes = common_factor(case, common)
-    if exact is None:
-        return Weighting(explanations)
-    return Weighting([*explanations, *causes], _predicted(weights, base * exact))
 
 
 def _predicted(weights: Weights, factors: np.ndarray) -> Gradients:
@@ -79,15 +69,17 @@ def common_factor(case: Case, factor: float) -> tuple[float | None, list[Explana
     return None, []
 
 
-def _dropped(case: Case, weights: Weights, kept: np.ndarray) -> Weighting:
-    common = _common((weights.actual / weights.expected)[kept]) if weights.actual is not None else None
+def _dropped(case: Case, weights: Weights, actual: np.ndarray, kept: np.ndarray) -> Weighting:
     missing = [str(replica) for replica, entered in zip(weights.replicas, kept, strict=True) if not entered]
     evidence = (
         f"the gradient is the sum without replica {', '.join(missing)}: its weight is 0, and shard replay on one"
         " device has it"
     )
-    causes = [case.explanation("dropped_replica", evidence, case.worst_gradient, observe.OPTIMIZER)]
-    return Weighting(causes) if common is None else _as_factor(case, weights, weights.expected * kept, common, causes)
+    dropped = case.explanation("dropped_replica", evidence, case.worst_gradient, observe.OPTIMIZER)
+    common = _common((actual / weights.expected)[kept])
+    exact, causes = common_factor(case, common) if common is not None else (None, [])
+    prediction = None if exact is None else _predicted(weights, weights.expected * kept * exact)
+    return Weighting([dropped, *causes], prediction)
 
 
 def _wrong_shares(case: Case, weights: Weights, base: np.ndarray, how: str) -> list[Explanation]:

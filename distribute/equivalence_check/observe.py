@@ -179,12 +179,13 @@ def building(places: BuildPlaces) -> Iterator[None]:
     """Inside, every layer that is made and the model that is compiled are noted with the user's line."""
 
     def making(original: Any) -> Any:
-        @functools.wraps(original)
-        def init(self: Any, *args: Any, **kwargs: Any) -> None:  # Keras looks for a parameter named self
-            places.made(self)
-            original(self, *args, **kwargs)
+        # Not `__init__`: Keras reads its signature to record a layer's configuration.
+        def new(cls: type, *args: Any, **kwargs: Any) -> Any:
+            layer = original.__func__(cls, *args, **kwargs)
+            places.made(layer)
+            return layer
 
-        return init
+        return staticmethod(new)
 
     def compiling(original: Any) -> Any:
         @functools.wraps(original)
@@ -195,7 +196,7 @@ def building(places: BuildPlaces) -> Iterator[None]:
         return compile_model
 
     with contextlib.ExitStack() as stack:
-        stack.enter_context(patched(keras.layers.Layer, "__init__", making))
+        stack.enter_context(patched(keras.layers.Layer, "__new__", making))
         stack.enter_context(patched(defining_class(keras.Model, "compile"), "compile", compiling))
         yield
 

@@ -1,6 +1,8 @@
 """One build of a program in one strategy and dtype: trace its step, run it from given values, say what it did."""
 
 import contextlib
+import functools
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +18,9 @@ from distribute.equivalence_check.variables import Slot
 
 Gradient = np.ndarray | tuple[np.ndarray, np.ndarray]
 """A dense gradient, or values and indices of a sparse one."""
+
+Hooks = Callable[[Recorder], contextlib.AbstractContextManager]
+"""Set while a step is traced."""
 
 Shards = Sequence[Any]
 """One nest of arrays per replica, leading axis = example."""
@@ -160,6 +165,15 @@ class Run:
             with self._setting(), self.strategy.scope():
                 optimizer.build(trained)
 
+    def operations(self) -> set[str]:
+        """The types of all operations of the step, those of its branches, loops and functions among them."""
+        found = set()
+        for graph, _ in self._traces.values():
+            definition = graph.graph.as_graph_def()
+            nodes = itertools.chain(definition.node, *(one.node_def for one in definition.library.function))
+            found |= {node.op for node in nodes}
+        return found
+
     def narrower_gradients(self) -> set[str]:
         """Dtypes narrower than the run's own through which its gradient passes, such as a loss taken in float32."""
         found = set()
@@ -174,14 +188,18 @@ class Run:
 
     def run_drawing(self, shards: Shards) -> Recorder:
         """One step with its randomness left in; the recorder holds what was drawn."""
-        return self._run_once(shards, randomness.drawn)
+        graph, recorder = self.traced_inside(shards, randomness.drawn)
+        graph()
+        return recorder
 
     def run_layers(self, shards: Shards) -> Recorder:
         """One step with its randomness taken out; the recorder holds the outputs of all layers."""
-        return self._run_once(shards, randomness.taken_out, observe.layers)
+        graph, recorder = self.traced_inside(shards, randomness.taken_out, observe.layers)
+        graph()
+        return recorder
 
-    def _run_once(self, shards: Shards, *around: Callable[[Recorder], contextlib.AbstractContextManager]) -> Recorder:
-        """One step, traced afresh inside further hooks."""
+    def traced_inside(self, shards: Shards, *around: Hooks) -> tuple[Callable[[], Any], Recorder]:
+        """The step traced afresh inside further hooks, as a function that runs it, and what records its values."""
         kept, recorder = self.recorder, Recorder()
         inputs = [tensors(shard) for shard in shards]
         with contextlib.ExitStack() as stack:
@@ -189,8 +207,8 @@ class Run:
                 stack.enter_context(context)
             stack.callback(setattr, self, "recorder", kept)
             self.recorder = recorder
-            tf.function(self._all_replicas, jit_compile=False)(inputs)
-        return recorder
+            graph = tf.function(self._all_replicas, jit_compile=False).get_concrete_function(inputs)
+        return functools.partial(graph, inputs), recorder
 
     def _all_replicas(self, shards: Shards) -> None:
         recorder = self.recorder

@@ -11,6 +11,8 @@ _LIBRARIES = (
     str(Path(__file__).resolve().parents[1]),  # this library
     str(Path(linecache.__file__).resolve().parent),  # Python's own
 )
+_CALLERS = tuple(str(Path(__file__).resolve().with_name(name)) for name in ("runs.py", "references.py"))
+"""The modules that call the user's code: what lies further out is who called `verify`."""
 _INSTALLED = ("site-packages", "dist-packages")
 
 
@@ -33,6 +35,8 @@ def defined_at(function: Any) -> str:
 
 def _innermost(frames: Iterable[Any]) -> str:
     for frame in reversed(list(frames)):
+        if frame.filename in _CALLERS:
+            break
         if _is_users(frame.filename):
             code = linecache.getline(frame.filename, frame.lineno).strip()
             return f"{_shown(frame.filename)}:{frame.lineno} in {frame.name}" + (f": {code}" if code else "")
