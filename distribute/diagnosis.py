@@ -98,9 +98,11 @@ def _common_factor(case: Case) -> Weighting | None:
     if comparison is None:
         return None
     strong = max((one.norm for one in comparison.differences), default=0.0) * 1e-9
-    shown = [one for one in comparison.differences if one.norm > strong and one.ratio is not None]
-    ratios, cosines = [one.ratio for one in shown], [one.cosine for one in shown]
-    if not ratios or not np.allclose(ratios, ratios[0], rtol=NEAR) or not np.allclose(cosines, 1, rtol=NEAR):
+    shown = [one for one in comparison.differences if one.norm > strong]
+    # Without a ratio or cosine a gradient is zero: NaN is near to nothing.
+    ratios = np.array([one.ratio for one in shown], np.float64)
+    cosines = np.array([one.cosine for one in shown], np.float64)
+    if not shown or not np.allclose(ratios, ratios[0], rtol=NEAR) or not np.allclose(cosines, 1, rtol=NEAR):
         return None
     exact, explanations = common_factor(case, float(ratios[0]))
     if exact is None:

@@ -181,11 +181,11 @@ class Trial:
 
     def layer_differences(self, batch: Batch) -> list[tuple[str, float]]:
         """By layer, in the order of calls, the relative L2 between its outputs on the replicas and on one device."""
-        recorders = []
-        for run, shards in ((self.reference, self.wholes), (self.candidate, self.shards)):
-            run.write(self.initial)
-            recorders.append(run.run_layers(shards[batch.suffix]))
-        return observe.output_differences(*recorders, batch.sizes)
+        self.reference.write(self.initial)
+        reference = self.reference.run_layers(self.wholes[batch.suffix])
+        self.candidate.write(self.initial)
+        candidate = self.candidate.run_layers(self.shards[batch.suffix])
+        return observe.output_differences(reference, candidate, batch.sizes)
 
     def _run_candidate(self, pair: Pair, steps: int) -> None:
         run = self.candidate
