@@ -87,10 +87,20 @@ def _gradient(case: Case) -> Weighting:
             first, weights = [term[0]], term[1]
     by_weight = weighting(case, weights) if weights is not None else Weighting([])
     if not by_weight.explanations and not first:
-        # The step communicates within its gradient (synchronised statistics): only a common factor can be told.
-        by_weight = _common_factor(case) or by_weight
+        # The step communicates within its gradient (synchronised statistics): a common factor shows all the same, and
+        # other weights once the statistics are taken out.
+        by_weight = _common_factor(case) or _without_statistics(case) or by_weight
     statistics_of = statistics.local_statistics(case, weights) if not first else []
     return Weighting([*first, *by_weight.explanations, *statistics_of], by_weight.prediction)
+
+
+def _without_statistics(case: Case) -> Weighting | None:
+    """What the weights say once layers with batch statistics are in inference mode."""
+    frozen = case.without_statistics()
+    if frozen is None or frozen.weights is None:
+        return None
+    found = weighting(frozen, frozen.weights)
+    return Weighting(found.explanations) if found.explanations else None
 
 
 def _common_factor(case: Case) -> Weighting | None:

@@ -8,8 +8,9 @@ import numpy as np
 from distribute.causes import Explanation
 from distribute.equivalence_check import variables
 from distribute.equivalence_check.inputs import Batch
-from distribute.equivalence_check.judgement import Findings
+from distribute.equivalence_check.judgement import Findings, gradient_check
 from distribute.equivalence_check.runs import Evidence
+from distribute.equivalence_check.tolerances import tolerance
 from distribute.equivalence_check.trial import Trial
 from distribute.equivalence_check.weights import Weights, weights_of
 
@@ -77,6 +78,18 @@ class Case:
             for pair in (self.trial.pair_on([shard] * self.num_replicas) for shard in self._two_shards())
             if pair.candidate
         ]
+
+    def without_statistics(self) -> "Case | None":
+        """The same batch with BatchNormalization in inference mode, where there is any and the gradient is wrong still."""
+        if not self.trial.reference.subject.batch_normalizations():
+            return None
+        trial = self.trial.without_batch_statistics()
+        pair = trial.pair(self.batch)
+        if not pair.candidate:
+            return None
+        case = Case(trial, Findings(pair))
+        case.found.judged["gradient"] = gradient_check("gradient", trial, pair, tolerance(trial.dtype))
+        return case if case.found.failed("gradient") else None
 
     def _two_shards(self) -> list[object]:
         """The two largest shards that differ."""
