@@ -48,7 +48,7 @@ def clip_after_all_reduce(optimizer: Optimizer) -> Optimizer:
     clipping = [one for one in wrapped if one.clipvalue or one.clipnorm or one.global_clipnorm]
     if not clipping:
         raise ValueError(
-            f"{type(optimizer).__name__} clips nothing: give it clipvalue, clipnorm or global_clipnorm, or leave it alone"
+            f"{type(optimizer).__name__} clips nothing: give it clipvalue, clipnorm or global_clipnorm, or leave it out"
         )
     for one in clipping:
         _registered(type(one))

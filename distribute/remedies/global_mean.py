@@ -25,14 +25,15 @@ def global_mean(values: Any, weights: Any = None) -> tf.Tensor:
         that of `values` or a leading part of it, such as [b].
 
     Returns:
-      A scalar in the dtype of `values` (float32 for whole numbers). The normaliser carries no gradient. Where all
-      weights are 0, it is 0.
+      A scalar in the dtype of `values`, float32 for whole numbers and half precision. The normaliser carries no
+      gradient. Where all weights are 0, it is 0.
 
     Raises:
       ValueError: the shape of `weights` is no leading part of the shape of `values`.
     """
     values = tf.convert_to_tensor(values)
-    values = values if values.dtype.is_floating else tf.cast(values, tf.float32)
+    if not values.dtype.is_floating or values.dtype.size < tf.float32.size:
+        values = tf.cast(values, tf.float32)  # half precision cannot count beyond 2048 (bfloat16: 256)
     each = tf.ones_like(values) if weights is None else _one_for_each(values, weights)
     (count,) = sums_over_replicas(tf.reduce_sum(each))
     return tf.math.divide_no_nan(tf.reduce_sum(values * each), count)

@@ -74,6 +74,10 @@ class TestGlobalMean:
         with strategy(2).scope():
             assert float(global_mean(values)) == 2.5
 
+    @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+    def test_half_precision_counts_on(self, dtype):
+        assert float(global_mean(tf.ones([100_000], dtype))) == 1
+
     def test_nothing_of_weight_is_zero(self):
         assert float(global_mean([1.0, 2.0], [0.0, 0.0])) == 0
         assert float(global_mean(tf.zeros([0]))) == 0

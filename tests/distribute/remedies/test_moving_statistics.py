@@ -37,7 +37,7 @@ class TestVerified:
 
 class TestInFit:
     def evaluated(self, change, tmp_path):
-        """The first replica sees zeros, the second 100s; their moving means, the loss before saving and after loading."""
+        """The first replica sees zeros, the second 100s: their moving means, losses before saving and after loading."""
         with strategy(2).scope():
             layer = keras.layers.BatchNormalization(momentum=0.5, center=False, scale=False)
             model = keras.Sequential([keras.Input((1,)), layer, keras.layers.Dense(1, trainable=False)])
