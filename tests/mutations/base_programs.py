@@ -5,22 +5,20 @@ All are tiny: what is tested is the arithmetic of replicas, and that does not de
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from distribute import Program
 
+from .cases import Row
+from .data import CLASSES, FEATURES, TOKENS, even, images, rows, sentences, sentences_alike
+
 Batch = tuple[tf.Tensor, ...]
 Losses = tuple[tf.Tensor, tf.Tensor]
 """The loss of each unit (example, token, pixel), and what each unit counts in the mean."""
-
-CLASSES = 3
-FEATURES = 6
-TOKENS = 5
 
 
 def num_replicas() -> int:
@@ -135,35 +133,6 @@ def tagger(*extra: keras.Layer, regularizer: Any = None) -> keras.Model:
     )
 
 
-def images(size: int, seed: int = 0) -> tuple[np.ndarray, ...]:
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(size, 6, 6, 1)).astype("float32"), rng.integers(0, CLASSES, size).astype("int32")
-
-
-def rows(size: int, seed: int = 0) -> tuple[np.ndarray, ...]:
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(size, FEATURES)).astype("float32"), rng.normal(size=(size, 1)).astype("float32")
-
-
-def sentences(size: int, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """Of one to five tokens, all shorter towards the end: shards hold unequal numbers of tokens."""
-    rng = np.random.default_rng(seed)
-    lengths = np.sort(rng.integers(1, TOKENS + 1, size))[::-1]
-    lengths[0], lengths[-1] = TOKENS, 1
-    return _padded(rng, lengths)
-
-
-def sentences_alike(size: int, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """All of four tokens."""
-    return _padded(np.random.default_rng(seed), np.full(size, TOKENS - 1))
-
-
-def _padded(rng: np.random.Generator, lengths: np.ndarray) -> tuple[np.ndarray, ...]:
-    shape = (len(lengths), TOKENS)
-    valid = np.arange(TOKENS) < lengths[:, None]
-    return (rng.integers(1, 11, shape) * valid).astype("int32"), rng.integers(0, CLASSES, shape).astype("int32")
-
-
 def entropies(model: keras.Model, batch: Batch) -> Losses:
     images, labels = batch
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, model(images, training=True))
@@ -213,11 +182,6 @@ def compiled(
     return build
 
 
-def even(make: Callable[[int, int], Any], per_replica: int = 3) -> Callable[[int], list[Any]]:
-    """By number of replicas, one batch that divides evenly."""
-    return lambda replicas: [make(per_replica * replicas, 0)]
-
-
-def uneven(make: Callable[[int, int], Any], per_replica: int = 3) -> Callable[[int], list[Any]]:
-    """An even batch, then the rest of an epoch: one example more than divides evenly."""
-    return lambda replicas: [make(per_replica * replicas, 0), make(per_replica * replicas - replicas + 1, 1)]
+def in_every_program(mistake: str, data: Mapping[str, Any] = DATA, **part: Any) -> list[Row]:
+    """The same line wrong in each of the programs with a step of their own."""
+    return [(name, mistake, replace(step, **part), even(data[name])) for name, step in CUSTOM.items()]

@@ -48,6 +48,15 @@ class Mutation:
         return f"{self.cause}/{self.program}/{self.mistake}"
 
 
+Row = tuple[str, str, Callable[[], Any], Callable[[int], Any]]
+"""Program, mistake, build and data of a mutation."""
+
+
+def planted(cause: str, *rows: Row, **shared: Any) -> list[Mutation]:
+    """One cause in several programs; `shared` are further fields of all of them."""
+    return [Mutation(cause, *row, **shared) for row in rows]
+
+
 @dataclass(frozen=True)
 class Innocent:
     """A correct program.
@@ -65,12 +74,3 @@ class Innocent:
     data: Callable[[int, int], Any]
     replicas: tuple[int, ...] = (1, *REPLICAS)
     options: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class NotApplicable:
-    """A mistake that cannot be made in a program, and why."""
-
-    cause: str
-    program: str
-    reason: str

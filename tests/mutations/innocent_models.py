@@ -8,27 +8,22 @@ import numpy as np
 import tensorflow as tf
 
 from .base_programs import (
-    CLASSES,
     CONV,
     EMBEDDING,
-    FEATURES,
     MLP,
     NORMALIZED,
-    TOKENS,
     Batch,
     CustomStep,
     Losses,
     compiled,
     conv_net,
-    images,
     mlp,
-    rows,
-    sentences,
     squares,
     synchronized,
 )
 from .cases import Innocent
-from .mistakes_weighting import labelled_images, pixel_entropies, segmenter, weighted, with_weights
+from .data import CLASSES, FEATURES, TOKENS, images, rows, sentences
+from .weighted_programs import labelled_images, pixel_entropies, segmenter, weighted, with_weights
 
 
 def batches(make: Any, empty: bool = False) -> Any:
@@ -47,27 +42,13 @@ def even_batches(make: Any) -> Any:
     return lambda replicas, seed: [make(3 * replicas, 10 * seed), make(2 * replicas, 10 * seed + 1)]
 
 
-class Attention(keras.layers.Layer):
-    """One block of a transformer on vectors of four tokens, with layer normalisation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.split = keras.layers.Reshape((2, FEATURES // 2))
-        self.project = keras.layers.Dense(4)
-        self.attend = keras.layers.MultiHeadAttention(2, 2)
-        self.normalize = keras.layers.LayerNormalization()
-        self.join = keras.layers.Flatten()
-
-    def build(self, shape: Any) -> None:
-        inner = (*shape[:1], 2, FEATURES // 2)
-        hidden = (*shape[:1], 2, 4)
-        self.project.build(inner)
-        self.attend.build(hidden, hidden)
-        self.normalize.build(hidden)
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        hidden = self.project(self.split(inputs))
-        return self.join(self.normalize(hidden + self.attend(hidden, hidden)))
+def transformer() -> keras.Model:
+    """One block with layer normalisation, on two vectors for each example."""
+    inputs = keras.Input((FEATURES,))
+    hidden = keras.layers.Dense(4)(keras.layers.Reshape((2, FEATURES // 2))(inputs))
+    attended = keras.layers.MultiHeadAttention(2, 2)(hidden, hidden)
+    normalized = keras.layers.LayerNormalization()(keras.layers.Add()([hidden, attended]))
+    return keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(normalized)))
 
 
 def recurrent() -> keras.Model:
@@ -98,7 +79,10 @@ def two_towers() -> keras.Model:
     tokens = keras.Input((TOKENS,), dtype="int32", name="tokens")
     embedded = keras.layers.Flatten()(keras.layers.Embedding(11, 2)(tokens))
     joined = keras.layers.Concatenate()([keras.layers.Dense(3, activation="tanh")(vectors), embedded])
-    outputs = {"value": keras.layers.Dense(1, name="value")(joined), "tag": keras.layers.Dense(CLASSES, name="tag")(joined)}
+    outputs = {
+        "value": keras.layers.Dense(1, name="value")(joined),
+        "tag": keras.layers.Dense(CLASSES, name="tag")(joined),
+    }
     return keras.Model({"vectors": vectors, "tokens": tokens}, outputs)
 
 
@@ -137,9 +121,11 @@ CUSTOM_MODELS = [
     Innocent("synchronised batch norm", NORMALIZED, batches(rows)),
     Innocent("synchronised batch norm, conv", replace(CONV, model=lambda: conv_net(synchronized())), batches(images)),
     Innocent("frozen batch norm", CustomStep(frozen_normalization, squares), batches(rows)),
-    Innocent("attention, layer norm", CustomStep(lambda: mlp(Attention()), squares), batches(rows)),
+    Innocent("attention, layer norm", CustomStep(transformer, squares), batches(rows)),
     Innocent("embedding, masks", EMBEDDING, batches(sentences)),
-    Innocent("segmentation, void pixels", replace(CONV, model=segmenter, losses=pixel_entropies), batches(labelled_images)),
+    Innocent(
+        "segmentation, void pixels", replace(CONV, model=segmenter, losses=pixel_entropies), batches(labelled_images)
+    ),
     Innocent("gru", CustomStep(recurrent, squares), batches(rows)),
     Innocent("two inputs, two losses", CustomStep(two_towers, both_losses), batches(towers)),
     Innocent("sample weights", replace(MLP, losses=weighted(squares)), batches(with_weights(rows))),
@@ -150,8 +136,14 @@ COMPILED_MODELS = [
     Innocent("fit, metrics", compiled(), even_batches(rows), options={"steps": 2}),
     Innocent("fit, sample weights", compiled(), even_batches(with_weights(rows))),
     Innocent("fit, two outputs", compiled_towers, even_batches(towers)),
-    Innocent("fit, synchronised batch norm", compiled(lambda: mlp(synchronized()), keras.optimizers.AdamW), even_batches(rows)),
-    Innocent("fit, regularizers", compiled(lambda: mlp(regularizer=keras.regularizers.L1L2(0.01, 0.02))), even_batches(rows)),
+    Innocent(
+        "fit, synchronised batch norm",
+        compiled(lambda: mlp(synchronized()), keras.optimizers.AdamW),
+        even_batches(rows),
+    ),
+    Innocent(
+        "fit, regularizers", compiled(lambda: mlp(regularizer=keras.regularizers.L1L2(0.01, 0.02))), even_batches(rows)
+    ),
 ]
 
 INNOCENTS = [*CUSTOM_MODELS, *COMPILED_MODELS]

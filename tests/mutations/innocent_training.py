@@ -12,20 +12,18 @@ from distribute import Program
 
 from .base_programs import (
     CONV,
-    FEATURES,
     Batch,
     CustomStep,
     Losses,
     compiled,
-    images,
     mean_over_all,
     mlp,
     num_replicas,
-    rows,
     squares,
     sum_over_replicas,
 )
 from .cases import Innocent
+from .data import FEATURES, images, rows
 from .innocent_models import batches, even_batches
 
 STEP = CustomStep(mlp, squares)
@@ -146,8 +144,8 @@ def decayed() -> keras.Optimizer:
     return keras.optimizers.AdamW(0.01, weight_decay=0.02, use_ema=True, ema_momentum=0.9)
 
 
-def classifier_metrics() -> list[keras.Metric]:
-    return [keras.metrics.SparseCategoricalAccuracy(), keras.metrics.SparseTopKCategoricalAccuracy(k=2)]
+def accuracy() -> list[keras.Metric]:
+    return [keras.metrics.SparseCategoricalAccuracy()]
 
 
 def entropy() -> keras.Loss:
@@ -155,9 +153,17 @@ def entropy() -> keras.Loss:
 
 
 INNOCENTS = [
-    Innocent("regularizers shared", replace(STEP, model=partial(mlp, regularizer=keras.regularizers.L2(0.05)), loss=shared_penalty), batches(rows)),
+    Innocent(
+        "regularizers shared",
+        replace(STEP, model=partial(mlp, regularizer=keras.regularizers.L2(0.05)), loss=shared_penalty),
+        batches(rows),
+    ),
     Innocent("gradient accumulation", accumulated, batches(rows), options={"steps": 2}),
-    Innocent("contrastive, all_gather", replace(STEP, model=lambda: mlp(keras.layers.Dense(3)), losses=contrastive), batches(rows)),
+    Innocent(
+        "contrastive, all_gather",
+        replace(STEP, model=lambda: mlp(keras.layers.Dense(3)), losses=contrastive),
+        batches(rows),
+    ),
     Innocent("clipped after all-reduce", replace(STEP, update=clipped_after_reduction), batches(rows)),
     Innocent("own update, Keras model", replace(STEP, update=own_descent), batches(rows), options={"steps": 2}),
     Innocent("own update, tf.Module", module, batches(rows), options={"steps": 2}),
@@ -166,5 +172,5 @@ INNOCENTS = [
     Innocent("loss scaling, decided by all", scaled_by_all, batches(rows), options={"steps": 2}),
     Innocent("own variable, reduced", replace(CONV, variables=own_scalar, remember=mean_loss_of_all), batches(images)),
     Innocent("fit, EMA, weight decay", compiled(optimizer=decayed), even_batches(rows), options={"steps": 2}),
-    Innocent("fit, classifier", compiled(CONV.model, keras.optimizers.Adam, entropy, classifier_metrics), even_batches(images)),
+    Innocent("fit, classifier", compiled(CONV.model, keras.optimizers.Adam, entropy, accuracy), even_batches(images)),
 ]

@@ -1,38 +1,30 @@
-"""Mistakes in how much each replica, or each part of the loss, weighs: right on one device, wrong on several."""
+"""Mistakes in how much a replica with fewer examples, or a penalty, weighs: right on one device, wrong on several."""
 
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from .base_programs import (
-    CLASSES,
     CONV,
     CUSTOM,
-    EMBEDDING,
     EVEN_DATA,
     MLP,
-    NORMALIZED,
-    Batch,
-    Losses,
     ReplicaDropout,
     compiled,
     conv_net,
-    even,
-    images,
     mean_over_all,
     mlp,
     num_replicas,
-    rows,
-    sentences,
     synchronized,
     tagger,
-    uneven,
 )
-from .cases import Mutation
+from .cases import planted
+from .data import even, images, rows, uneven
+
+# --- numbers of examples
 
 
 def mean_of_means(losses: tf.Tensor, units: tf.Tensor, model: keras.Model) -> tf.Tensor:
@@ -47,9 +39,6 @@ def keras_loss(losses: tf.Tensor, units: tf.Tensor, model: keras.Model) -> tf.Te
     """The same by a `keras.Loss` called in the step."""
     each = tf.reshape(losses, (-1, 1))
     return keras.losses.MeanAbsoluteError()(tf.zeros_like(each), each)
-
-
-# --- numbers of examples
 
 
 def fewer_than_replicas(make: Callable[[int, int], Any]) -> Callable[[int], list[Any]]:
@@ -67,26 +56,28 @@ def epoch(make: Callable[[int, int], Any]) -> Callable[[int], tf.data.Dataset]:
     return lambda replicas: tf.data.Dataset.from_tensor_slices(make(7 * replicas - 1, 0)).batch(4 * replicas)
 
 
-UNEVEN = [
+UNEVEN = planted(
+    "uneven_batch_weighting",
     *(
-        Mutation("uneven_batch_weighting", name, "mean of means", replace(step, loss=mean_of_means), uneven(EVEN_DATA[name]))
+        (name, "mean of means", replace(step, loss=mean_of_means), uneven(EVEN_DATA[name]))
         for name, step in CUSTOM.items()
     ),
-    Mutation("uneven_batch_weighting", "mlp", "keras.Loss in a step", replace(MLP, loss=keras_loss), uneven(rows)),
-    Mutation("uneven_batch_weighting", "conv", "last batch of an epoch", replace(CONV, loss=mean_of_means), epoch(images)),
-    Mutation("uneven_batch_weighting", "compiled", "fit", compiled(), uneven(rows)),
-    Mutation("uneven_batch_weighting", "compiled", "fit on an epoch", compiled(), epoch(rows)),
-]
+    ("mlp", "keras.Loss in a step", replace(MLP, loss=keras_loss), uneven(rows)),
+    ("conv", "last batch of an epoch", replace(CONV, loss=mean_of_means), epoch(images)),
+    ("compiled", "fit", compiled(), uneven(rows)),
+    ("compiled", "fit on an epoch", compiled(), epoch(rows)),
+)
 
-EMPTY = [
+EMPTY = planted(
+    "empty_replica",
     *(
-        Mutation("empty_replica", name, "fewer examples than replicas", replace(step, loss=mean_of_means), fewer_than_replicas(EVEN_DATA[name]))
+        (name, "fewer examples than replicas", replace(step, loss=mean_of_means), fewer_than_replicas(EVEN_DATA[name]))
         for name, step in CUSTOM.items()
     ),
-    Mutation("empty_replica", "mlp", "rest of one example", replace(MLP, loss=mean_of_means), rest_of_one(rows)),
-    Mutation("empty_replica", "compiled", "fewer examples than replicas", compiled(), fewer_than_replicas(rows)),
-    Mutation("empty_replica", "compiled", "rest of one example", compiled(), rest_of_one(rows)),
-]
+    ("mlp", "rest of one example", replace(MLP, loss=mean_of_means), rest_of_one(rows)),
+    ("compiled", "fewer examples than replicas", compiled(), fewer_than_replicas(rows)),
+    ("compiled", "rest of one example", compiled(), rest_of_one(rows)),
+)
 
 
 # --- regularisation
@@ -124,115 +115,22 @@ REGULARIZED = {
 }
 """The base models with `kernel_regularizer` set."""
 
-REGULARIZER = [
+REGULARIZER = planted(
+    "regularizer_per_replica",
     *(
-        Mutation("regularizer_per_replica", name, "L2 by hand", replace(step, loss=penalty_on_each_replica), even(EVEN_DATA[name]))
+        (name, "L2 by hand", replace(step, loss=penalty_on_each_replica), even(EVEN_DATA[name]))
         for name, step in CUSTOM.items()
     ),
     *(
-        Mutation("regularizer_per_replica", name, "sum(model.losses)", replace(step, model=REGULARIZED[name], loss=losses_of_layers), even(EVEN_DATA[name]))
-        for name, step in CUSTOM.items()
-    ),
-    Mutation("regularizer_per_replica", "compiled", "compute_loss", compiled(PenalizedModel), even(rows)),
-]
-
-
-# --- sample weights
-
-
-def weighted(losses_of: Callable[[keras.Model, Batch], Losses]) -> Callable[[keras.Model, Batch], Losses]:
-    """The last array of the batch weighs examples."""
-
-    def losses(model: keras.Model, batch: Batch) -> Losses:
-        *plain, weights = batch
-        each, units = losses_of(model, tuple(plain))
-        weights = tf.reshape(tf.cast(weights, each.dtype), [-1] + [1] * (each.shape.rank - 1))
-        return each * weights, units * weights
-
-    return losses
-
-
-def with_weights(make: Callable[[int, int], Any]) -> Callable[[int, int], Any]:
-    def batch(size: int, seed: int) -> Any:
-        weights = np.random.default_rng(seed + 100).uniform(0.2, 3.0, size).astype("float32")
-        return (*make(size, seed), weights)
-
-    return batch
-
-
-def mean_with_sample_weight() -> keras.Loss:
-    return keras.losses.MeanSquaredError(reduction="mean_with_sample_weight")
-
-
-SAMPLE_WEIGHT = [
-    *(
-        Mutation(
-            "sample_weight_mean_per_replica", name, "weighted mean of each shard",
-            replace(step, losses=weighted(step.losses), loss=mean_of_means), even(with_weights(EVEN_DATA[name])),
+        (
+            name,
+            "sum(model.losses)",
+            replace(step, model=REGULARIZED[name], loss=losses_of_layers),
+            even(EVEN_DATA[name]),
         )
         for name, step in CUSTOM.items()
     ),
-    Mutation(
-        "sample_weight_mean_per_replica", "compiled", "mean_with_sample_weight",
-        compiled(loss=mean_with_sample_weight), even(with_weights(rows)),
-    ),
-]
+    ("compiled", "compute_loss", compiled(PenalizedModel), even(rows)),
+)
 
-
-# --- masks
-
-
-def segmenter() -> keras.Model:
-    """A class for each pixel."""
-    return keras.Sequential(
-        [keras.Input((6, 6, 1)), keras.layers.Conv2D(3, 3, padding="same", activation="tanh"), keras.layers.Conv2D(CLASSES, 1)]
-    )
-
-
-def labelled_images(size: int, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """Pixels labelled -1 do not count; there are more of them towards the end."""
-    rng = np.random.default_rng(seed)
-    labels = rng.integers(0, CLASSES, (size, 6, 6))
-    void = rng.uniform(size=labels.shape) < np.linspace(0.05, 0.8, size)[:, None, None]
-    return rng.normal(size=(size, 6, 6, 1)).astype("float32"), np.where(void, -1, labels).astype("int32")
-
-
-def pixel_entropies(model: keras.Model, batch: Batch) -> Losses:
-    images, labels = batch
-    logits = model(images, training=True)
-    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(tf.maximum(labels, 0), logits)
-    valid = tf.cast(labels >= 0, losses.dtype)
-    return losses * valid, valid
-
-
-def rows_with_gaps(size: int, seed: int = 0) -> tuple[np.ndarray, ...]:
-    """A target of zero was not measured; the first example of each three lacks it, and more towards the end."""
-    inputs, targets = rows(size, seed)
-    missing = np.random.default_rng(seed + 7).uniform(size=size) < np.linspace(0.1, 0.6, size)
-    missing[0], missing[-1] = False, False
-    missing[1] = True
-    return inputs, np.where(missing[:, None], 0, targets).astype("float32")
-
-
-def measured_squares(model: keras.Model, batch: Batch) -> Losses:
-    inputs, targets = batch
-    predictions = model(inputs, training=True)
-    targets = tf.cast(targets, predictions.dtype)
-    measured = tf.cast(targets[:, 0] != 0, predictions.dtype)
-    return tf.square(predictions - targets)[:, 0] * measured, measured
-
-
-
-def token_loss() -> keras.Loss:
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-MASKED = [
-    Mutation("masked_mean_per_replica", "conv", "pixels without a label", replace(CONV, model=segmenter, losses=pixel_entropies, loss=mean_of_means), even(labelled_images)),
-    Mutation("masked_mean_per_replica", "mlp", "missing targets", replace(MLP, losses=measured_squares, loss=mean_of_means), even(rows_with_gaps, 6)),
-    Mutation("masked_mean_per_replica", "batch_norm", "missing targets", replace(NORMALIZED, losses=measured_squares, loss=mean_of_means), even(rows_with_gaps, 6)),
-    Mutation("masked_mean_per_replica", "embedding", "padded tokens", replace(EMBEDDING, loss=mean_of_means), even(sentences)),
-    Mutation("masked_mean_per_replica", "compiled", "mask_zero", compiled(tagger, loss=token_loss, metrics=lambda: None), even(sentences)),
-]
-
-MISTAKES = [*UNEVEN, *EMPTY, *REGULARIZER, *SAMPLE_WEIGHT, *MASKED]
+MISTAKES = [*UNEVEN, *EMPTY, *REGULARIZER]

@@ -2,9 +2,11 @@
 
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from distribute import Report, verify
@@ -32,10 +34,9 @@ class Outcome:
     Attributes:
       suite: "mutation" or "innocent".
       case: the cause, or the kind of the innocent program.
-      program: the base program; of an innocent one its kind again.
-      mistake: what was planted.
+      program, mistake: where it was planted, and how; empty for an innocent program.
       replicas: N.
-      seed: of the data.
+      seeds: how many seeds of data were verified at once.
       ok: `Report.ok`.
       causes: `Report.causes`.
       residual: of a mutation the greatest figure of the check that names the cause, of an innocent program the
@@ -50,7 +51,7 @@ class Outcome:
     program: str
     mistake: str
     replicas: int
-    seed: int
+    seeds: int
     ok: bool
     causes: tuple[str, ...]
     residual: float | None
@@ -74,34 +75,45 @@ def split_cpu() -> None:
         tf.config.set_logical_device_configuration(cpu, logical)
 
 
-def report_of(case: Mutation | Innocent, replicas: int, seed: int = 0) -> Report:
-    """What `verify` says."""
+def report_of(case: Mutation | Innocent, replicas: int, seeds: int = 1) -> Report:
+    """What `verify` says; of an innocent program with the batches of several seeds, each from the initial values."""
     options = {"dtypes": ("float64",), **case.options}
     if isinstance(case, Mutation):
         return verify(case.build, case.data(replicas), strategy=case.strategy(replicas), **options)
-    return verify(case.build, case.data(replicas, seed), strategy=strategy_of(replicas), **options)
+    data = [batch for seed in range(seeds) for batch in case.data(replicas, seed)]
+    return verify(_with_weights_of(replicas, case.build), data, strategy=strategy_of(replicas), **options)
 
 
-def outcome_of(case: Mutation | Innocent, replicas: int, seed: int = 0) -> Outcome:
+def _with_weights_of(seed: int, build: Callable[[], Any]) -> Callable[[], Any]:
+    """The same program with other initial values."""
+
+    def seeded() -> Any:
+        keras.utils.set_random_seed(seed)
+        return build()
+
+    return seeded
+
+
+def outcome_of(case: Mutation | Innocent, replicas: int, seeds: int = 1) -> Outcome:
     """As `report_of`, with an exception of `verify` as a wrong verdict."""
     begin = time.perf_counter()
     error, report = "", Report()
     try:
-        report = report_of(case, replicas, seed)
+        report = report_of(case, replicas, seeds)
     except Exception:  # noqa: BLE001 - one broken case must not hide the others
         error = traceback.format_exc()
     planted = isinstance(case, Mutation)
-    named = case.cause if isinstance(case, Mutation) else case.kind
+    name = case.cause if planted else case.kind
     return Outcome(
         suite="mutation" if planted else "innocent",
-        case=named,
-        program=case.program if isinstance(case, Mutation) else case.kind,
-        mistake=case.mistake if isinstance(case, Mutation) else "",
+        case=name,
+        program=case.program if planted else "",
+        mistake=case.mistake if planted else "",
         replicas=replicas,
-        seed=seed,
+        seeds=seeds,
         ok=report.ok,
         causes=tuple(report.causes),
-        residual=_greatest(report, NAMING_CHECKS.get(named, "gradient_equivalence/float64")),
+        residual=_greatest(report, NAMING_CHECKS.get(name, "gradient_equivalence/float64")),
         failed=tuple(check.name for check in report.failures),
         error=error,
         seconds=round(time.perf_counter() - begin, 2),
@@ -113,10 +125,13 @@ def _greatest(report: Report, prefix: str) -> float | None:
     return max((figure for figure in figures if figure is not None), default=None)
 
 
-def described(outcome: Outcome) -> dict[str, Any]:
-    """For JSON: figures that are not finite as text."""
-    values = {**outcome.__dict__, "right": outcome.right}
-    residual = outcome.residual
-    if residual is not None and residual - residual != 0:
-        values["residual"] = str(residual)
-    return values
+def line(outcome: Outcome) -> str:
+    """One outcome in one line."""
+    name = " / ".join(filter(None, [outcome.case, outcome.program, outcome.mistake]))
+    verdict = f"causes {', '.join(outcome.causes) or 'none'}"
+    if outcome.error:
+        verdict = outcome.error.strip().splitlines()[-1]
+    elif not outcome.right:
+        verdict += f"; failed checks: {', '.join(outcome.failed) or 'none'}"
+    figure = "" if outcome.residual is None else f", {outcome.residual:.2g}"
+    return f"{'right' if outcome.right else 'WRONG'}  {name}  N={outcome.replicas}{figure}  {verdict}"
