@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import distribute
-from distribute.diagnosis import CAUSES
+from distribute.causes import CAUSES
 from tests.process import run_python
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs/remedies.md").read_text()

@@ -80,7 +80,7 @@ class Case:
         ]
 
     def without_statistics(self) -> "Case | None":
-        """The same batch with BatchNormalization in inference mode, where there is any and the gradient is wrong still."""
+        """The same batch with BatchNormalization in inference mode, if the gradient is still wrong then."""
         if not self.trial.reference.subject.batch_normalizations():
             return None
         trial = self.trial.without_batch_statistics()
