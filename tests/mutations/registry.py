@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from distribute.diagnosis import CAUSES
+from distribute.causes import CAUSES
 
 from . import (
     innocent_models,
