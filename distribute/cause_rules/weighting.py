@@ -28,7 +28,7 @@ def weighting(case: Case, weights: Weights) -> Weighting:
     kept = np.abs(weights.actual) > NEAR * np.abs(weights.expected)
     if not kept.all() and kept.any() and case.found.failed("communication"):
         return _dropped(case, weights, weights.actual, kept)
-    for base, how in ((weights.expected, ""), *_readings(weights, case.num_replicas)):
+    for base, how in _readings(case, weights):
         common = _common(weights.actual / base)
         exact, causes = common_factor(case, common) if common is not None else (None, [])
         if exact is not None:
@@ -37,10 +37,13 @@ def weighting(case: Case, weights: Weights) -> Weighting:
     return Weighting([])
 
 
-def _readings(weights: Weights, num_replicas: int) -> list[tuple[np.ndarray, str]]:
-    """The weights that a mean over each replica by itself gives, summed or weighted by examples."""
+def _readings(case: Case, weights: Weights) -> list[tuple[np.ndarray, str]]:
+    """Weights that may be meant, but for a common factor: the right ones, and a mean over each replica by itself."""
     sizes = np.array(weights.sizes)
-    return [(np.full(len(sizes), 1 / num_replicas), "alike"), (sizes / sizes.sum(), "by its number of examples")]
+    right = (weights.expected, "")
+    own = [(np.full(len(sizes), 1 / case.num_replicas), "alike"), (sizes / sizes.sum(), "by its number of examples")]
+    # A single shard with examples has any factor in common with itself: there the empty ones are the nearer cause.
+    return [own[0], right, own[1]] if len(sizes) == 1 else [right, *own]
 
 
 def _common(factors: np.ndarray) -> float | None:
