@@ -6,6 +6,7 @@ Imports nothing of the other folders: it can be taken alone into another project
 from distribute.device_plan import DeviceError
 from distribute.devices import Devices, split_device
 from distribute.equivalence import verify
+from distribute.equivalence_check.inputs import first_rows
 from distribute.memory import MemoryCheck, check_memory, start_memory_check
 from distribute.program import Program
 from distribute.remedies.clipping import clip_after_all_reduce
@@ -31,6 +32,7 @@ __all__ = [
     "average_moving_statistics",
     "check_memory",
     "clip_after_all_reduce",
+    "first_rows",
     "global_mean",
     "make_strategy",
     "pad_last_batch",

@@ -1,6 +1,7 @@
 """`verify`: proves by measurement that N replicas compute what one device computes, or says what differs."""
 
 import dataclasses
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,12 +22,15 @@ from distribute.equivalence_check.chosen_strategy import chosen_strategy, descri
 from distribute.equivalence_check.inputs import Inputs, read_inputs
 from distribute.equivalence_check.judgement import Findings
 from distribute.equivalence_check.overflow import CAUSE, looks_for_overflow, overflow_check
+from distribute.equivalence_check.smallest import Smallest, find_smallest
 from distribute.equivalence_check.tolerances import TOLERANCES, Tolerance, tolerance
 from distribute.equivalence_check.trial import Pair, Trial
 from distribute.equivalence_check.variable_table import variable_rows
 from distribute.report import Check, Report
 
 ARBITER = "float64"
+
+_SHARE_OF_SHRINKING = 0.5
 
 
 def verify(
@@ -38,6 +42,7 @@ def verify(
     dtypes: Sequence[str] = ("float64", "float32"),
     strategy: tf.distribute.Strategy | None = None,
     accept: Sequence[str] = (),
+    shrink: bool = True,
 ) -> Report:
     """Checks a training step on N replicas against a single device.
 
@@ -55,6 +60,8 @@ def verify(
       dtypes: float64 decides; float32 is held to the reference's own accuracy.
       strategy: the user's own strategy, instead of `devices`.
       accept: identifiers of causes that the user knows and wants.
+      shrink: whether a failure is followed by a search for the smallest case that fails; it takes at most half the
+        time that the checks took, but for the run that is under way then.
 
     Returns:
       The report; `Report.raise_if_failed` turns a failed one into an exception.
@@ -70,7 +77,7 @@ def verify(
         chosen = chosen_strategy(devices, strategy)
         inputs = read_inputs(data, chosen)
         verification = _Verification(build, chosen, inputs, steps, dtypes, accept)
-        return verification.report(described_devices(devices, chosen))
+        return verification.report(described_devices(devices, chosen), shrink)
 
 
 def _check_options(
@@ -118,10 +125,12 @@ class _Verification:
         self.checks: list[Check] = []
         self.explanations: list[Explanation] = []
         self.notes: list[str] = list(inputs.notes)
+        self.found: list[Findings] = []  # of each batch
         self.pairs: list[tuple[Trial, Pair]] = []  # of the first batch, in each dtype
 
-    def report(self, devices: dict[str, Any]) -> Report:
+    def report(self, devices: dict[str, Any], shrink: bool) -> Report:
         """Asks every question and collects the answers."""
+        begin = time.monotonic()
         main, row = self._main_trial()
         try:
             first = self._batches(main, row)
@@ -133,6 +142,8 @@ class _Verification:
             self.notes.append("the whole batch does not fit on one device: the reference ran on the host's CPU")
         self._lower_precision(main, first)
         self._single_questions(main, first)
+        budget_s = (time.monotonic() - begin) * _SHARE_OF_SHRINKING if shrink else 0.0
+        smallest = self._smallest(main, budget_s) if budget_s else None
         self.notes += dict.fromkeys(main.notes)
         found = list(dict.fromkeys(explanation.cause for explanation in self.explanations))
         accepted = [cause for cause in self.accept if cause in found]
@@ -146,7 +157,28 @@ class _Verification:
             notes=tuple(self.notes),
             variables=variable_rows(main, first),
             devices=devices,
+            smallest=smallest,
         )
+
+    def _smallest(self, trial: Trial, budget_s: float) -> Smallest | None:
+        """The smallest case of the first batch with a failed check."""
+        names = [check.name for check in self.checks if check.status == "failed"]
+        failed = [found for found in self.found if any(check.name in names for check in found.checks)]
+        if not failed:
+            return None
+        fails_in = [dtype for dtype in self.dtypes if f"gradient_equivalence/{dtype}" in names]
+        try:
+            return find_smallest(
+                trial,
+                failed[0],
+                self.inputs.batches[0],
+                causes=failed[0].causes,
+                fails_in=fails_in,
+                budget_s=budget_s,
+            )
+        except Exception as error:  # noqa: BLE001 - a case that cannot be made smaller is no fault of the program
+            self.notes.append(f"the search for a smaller case ended with {type(error).__name__}: {error}")
+            return None
 
     def _main_trial(self) -> tuple[Trial, Tolerance]:
         """The trial that decides: float64 where the program allows it."""
@@ -183,7 +215,7 @@ class _Verification:
 
     def _batches(self, trial: Trial, row: Tolerance) -> Findings:
         """Every batch from the initial values; the first one with all steps. Returns the first one's findings."""
-        all_found = []
+        self.found = []
         for number, batch in enumerate(self.inputs.batches):
             if batch.suffix == "@uneven" and self.num_replicas == 1:
                 continue
@@ -198,10 +230,10 @@ class _Verification:
             elif number == 0:
                 found.others += communication.communication_checks(trial, found, row)
             self._conclude(trial, found, row)
-            all_found.append(found)
+            self.found.append(found)
         if all(batch.suffix == "" for batch in self.inputs.batches) or self.num_replicas == 1:
             self._no_uneven(trial.dtype)
-        return all_found[0]
+        return self.found[0]
 
     def _replay(self, trial: Trial, found: Findings) -> None:
         """Shard replay; where it is at its wits' end with a program, that is no fault of the program."""
@@ -214,6 +246,7 @@ class _Verification:
     def _conclude(self, trial: Trial, found: Findings, row: Tolerance) -> None:
         diagnosis = self._diagnosed(trial, found, row)
         self.explanations += diagnosis.explanations
+        found.causes = diagnosis.causes
         self.checks += accepted_checks(trial, found, diagnosis, self.accept, row)
 
     def _diagnosed(self, trial: Trial, found: Findings, row: Tolerance) -> Diagnosis:

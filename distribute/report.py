@@ -58,6 +58,28 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Smallest:
+    """The smallest case that still fails in the same way.
+
+    Attributes:
+      num_replicas, num_rows: how many replicas and examples it has.
+      variables: those that are wrong in it, worst first.
+      compared: how many variables were compared.
+      passing_rows: numbers of rows that were tried and pass.
+      does_not_matter: what the probes and the checks showed to play no part.
+      rerun: a line of code that runs it again.
+    """
+
+    num_replicas: int
+    num_rows: int
+    variables: Sequence[str]
+    compared: int
+    passing_rows: Sequence[int]
+    does_not_matter: Sequence[str]
+    rerun: str
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything that one verification found.
 
@@ -70,6 +92,7 @@ class Report:
       variables: one mapping per variable, as ``report.json`` has them.
       memory: the ledgers of `check_memory`, as ``report.json`` has them; empty where not measured.
       devices: what the program ran on, as ``report.json`` has it; empty where not known.
+      smallest: the smallest case that fails in the same way; None where none was looked for.
     """
 
     checks: Sequence[Check] = ()
@@ -80,6 +103,7 @@ class Report:
     variables: Sequence[Mapping[str, Any]] = ()
     memory: Mapping[str, Any] = field(default_factory=dict)
     devices: Mapping[str, Any] = field(default_factory=dict)
+    smallest: Smallest | None = None
 
     def __post_init__(self) -> None:
         names = [check.name for check in self.checks]
@@ -127,6 +151,7 @@ class Report:
             variables=self.variables or other.variables,
             memory=self.memory or other.memory,
             devices=self.devices or other.devices,
+            smallest=self.smallest or other.smallest,
         )
 
     def __str__(self) -> str:
@@ -145,6 +170,7 @@ class Report:
             "checks": [_strict(check) for check in self.checks],
             "causes": list(self.causes),
             "explanations": [_explained(one) for one in self.explanations],
+            "smallest_failure": dataclasses.asdict(self.smallest) if self.smallest else {},
             "accepted": list(self.accepted),
             "notes": list(self.notes),
             "variables": [{key: _finite(value) for key, value in row.items()} for row in self.variables],

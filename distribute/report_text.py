@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from distribute.report import Check, Report
+    from distribute.report import Check, Report, Smallest
 
 _MOST_VARIABLES = 3
 _MOST_AT_LENGTH = 8
@@ -16,6 +16,7 @@ def report_text(report: "Report") -> str:
     """One screen; `variables_text` has every variable."""
     lines = [_verdict(report)]
     lines += _causes(report)
+    lines += _smallest(report.smallest) if report.smallest else []
     if report.accepted:
         lines.append(f"accepted: {', '.join(report.accepted)}")
     lines += _at_length(report.failures, "failed")
@@ -40,6 +41,20 @@ def _causes(report: "Report") -> list[str]:
             lines += _wrapped("", f"where: {'; '.join(places)}") if places else []
             lines += _wrapped("", f"instead: {one.remedy}")
     return lines
+
+
+def _smallest(one: "Smallest") -> list[str]:
+    """The smallest case that fails, what plays no part, and how to run it again."""
+    text = (
+        f"{one.num_replicas} replicas and {one.num_rows} examples fail in the same way: {len(one.variables)} of"
+        f" {one.compared} variables, {', '.join(one.variables[:_MOST_VARIABLES])}"
+    )
+    text += " and more" if len(one.variables) > _MOST_VARIABLES else ""
+    if one.passing_rows:
+        text += f"; {', '.join(map(str, one.passing_rows))} examples pass"
+    if one.does_not_matter:
+        text += f"; does not matter: {', '.join(one.does_not_matter)}"
+    return [*_wrapped("small", text), f"        again: {one.rerun}"]
 
 
 def _wrapped(label: str, text: str) -> list[str]:

@@ -74,6 +74,27 @@ class Inputs:
     location: str = ""
 
 
+def first_rows(data: Any, num_rows: int) -> list[Any]:
+    """The first examples of the first batch of `data`, as a list of one global batch: a smaller case for `verify`.
+
+    Args:
+      data: what `verify` takes: a list of global batches, a Dataset, or a callable of an `InputContext`.
+      num_rows: how many examples.
+
+    Raises:
+      ValueError: the first batch has fewer examples, or there is none.
+    """
+    if callable(data) and not isinstance(data, tf.data.Dataset):
+        data = data(tf.distribute.InputContext())
+    batch = next(iter(data), None)
+    if batch is None:
+        raise ValueError("data holds no batch: give at least one global batch")
+    whole = tf.nest.map_structure(np.asarray, batch)
+    if _size(whole) < num_rows:
+        raise ValueError(f"{num_rows} rows were asked for, the first batch has {_size(whole)}")
+    return [tf.nest.map_structure(lambda leaf: leaf[:num_rows], whole)]
+
+
 def read_inputs(data: Any, strategy: tf.distribute.Strategy) -> Inputs:
     """Reads the batches to be checked.
 
@@ -101,7 +122,7 @@ def _from_list(data: Sequence[Any], num_replicas: int) -> Inputs:
         whole = tf.nest.map_structure(np.asarray, given)
         _check_axes(whole, f"batch {position}")
         suffix = "" if position == 1 else f"@{position}"
-        batches.append(Batch(suffix, _split(whole, num_replicas), whole))
+        batches.append(Batch(suffix, split(whole, num_replicas), whole))
     return Inputs(batches, per_replica_batch=max(batches[0].sizes))
 
 
@@ -115,7 +136,7 @@ def _check_axes(whole: Any, what: str) -> None:
         raise ValueError(f"{what} has no example")
 
 
-def _split(whole: Any, num_replicas: int) -> list[Any]:
+def split(whole: Any, num_replicas: int) -> list[Any]:
     """As `experimental_distribute_dataset` splits a static batch of this size: the first shards take one more."""
     leaves = [np.array_split(leaf, num_replicas) for leaf in tf.nest.flatten(whole)]
     return [tf.nest.pack_sequence_as(whole, [parts[k] for parts in leaves]) for k in range(num_replicas)]

@@ -29,6 +29,7 @@ class Findings:
       apart: variables that differ between replicas.
       replay: what each replica would have done with right communication.
       no_replay: why there is none.
+      causes: the mistakes behind the failed checks, once they were looked for.
     """
 
     pair: Pair
@@ -37,6 +38,7 @@ class Findings:
     apart: list[str] = field(default_factory=list)
     replay: list[Evidence] | None = None
     no_replay: str = "it was not run"
+    causes: list[str] = field(default_factory=list)
 
     @property
     def checks(self) -> list[Check]:
