@@ -78,6 +78,9 @@ def _gradient(case: Case) -> Weighting:
     clipped = reductions.clipped(case)
     if clipped:
         return Weighting(clipped)
+    lost = reductions.dropped(case)
+    if lost:
+        return Weighting(lost)
     weights = case.weights
     first: list[Explanation] = []
     if weights is None or weights.actual is None:

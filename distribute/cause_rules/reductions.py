@@ -33,6 +33,31 @@ def missing_all_reduce(case: Case) -> list[Explanation]:
     return [case.explanation("missing_all_reduce", evidence, own[0], observe.TAPE)]
 
 
+def dropped(case: Case) -> list[Explanation]:
+    """The optimizer's own sum is that of all replicas' gradients but one."""
+    fed, applied = case.candidate.fed, case.candidate.gradients
+    keys = [key for key in fed if key in applied and len(fed[key]) == case.num_replicas]
+    keys = [key for key in keys if all(part.shape == applied[key][0].shape for part in fed[key])]
+    if not keys or not case.found.failed("communication"):
+        return []
+    total = _flat({key: np.sum(fed[key], axis=0) for key in keys}, keys)
+    summed = _flat({key: applied[key][0] for key in keys}, keys)
+    for replica in range(case.num_replicas):
+        own = _flat({key: fed[key][replica] for key in keys}, keys)
+        without = float(np.linalg.norm(total - own - summed))
+        if own.any() and without <= NEAR * float(np.linalg.norm(summed)):
+            evidence = (
+                f"what the optimizer applies is the sum of the replicas' gradients without replica {replica}'s (off by"
+                f" {without / (float(np.linalg.norm(summed)) or 1):.2g})"
+            )
+            return [case.explanation("dropped_replica", evidence, case.worst_gradient, observe.OPTIMIZER)]
+    return []
+
+
+def _flat(gradients: Mapping[str, np.ndarray], keys: Sequence[str]) -> np.ndarray:
+    return np.concatenate([np.asarray(gradients[key], np.float64).ravel() for key in keys])
+
+
 def reduced_before(case: Case) -> Explanation | None:
     """The optimizer was handed the same gradients on all replicas although their own ones differ."""
     candidate = case.candidate

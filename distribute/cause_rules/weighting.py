@@ -26,7 +26,7 @@ def weighting(case: Case, weights: Weights) -> Weighting:
     if weights.actual is None:
         return Weighting([])
     kept = np.abs(weights.actual) > NEAR * np.abs(weights.expected)
-    if not kept.all() and kept.any() and case.found.failed("communication"):
+    if not kept.all() and kept.any():
         return _dropped(case, weights, weights.actual, kept)
     for base, how in _readings(case, weights):
         common = _common(weights.actual / base)
@@ -74,10 +74,7 @@ def common_factor(case: Case, factor: float) -> tuple[float | None, list[Explana
 
 def _dropped(case: Case, weights: Weights, actual: np.ndarray, kept: np.ndarray) -> Weighting:
     missing = [str(replica) for replica, entered in zip(weights.replicas, kept, strict=True) if not entered]
-    evidence = (
-        f"the gradient is the sum without replica {', '.join(missing)}: its weight is 0, and shard replay on one"
-        " device has it"
-    )
+    evidence = f"the gradient is the sum without replica {', '.join(missing)}, whose examples enter with weight 0"
     dropped = case.explanation("dropped_replica", evidence, case.worst_gradient, observe.OPTIMIZER)
     common = _common((actual / weights.expected)[kept])
     exact, causes = common_factor(case, common) if common is not None else (None, [])
