@@ -85,7 +85,8 @@ class GlobalMean(keras.losses.Loss):
             if merged is not None:
                 return tf.reduce_sum(merged)
         counted = None if weights is None else tf.cast(tf.not_equal(weights, 0), values.dtype)
-        return reduce_weighted_values(tf.ones_like(values), counted, mask, "sum", self.dtype)
+        # Not "sum": Keras leaves values of shape [0] as they are.
+        return tf.reduce_sum(reduce_weighted_values(tf.ones_like(values), counted, mask, "none", self.dtype))
 
     def get_config(self) -> dict[str, Any]:
         """What Keras saves: the wrapped loss and the name."""

@@ -60,19 +60,20 @@ class TestGlobalMean:
         assert "gradient_equivalence/float64" in failed(report)
         assert set(report.causes) <= {cause}
 
-    @pytest.mark.parametrize("num_replicas", [2, 3])
-    def test_wrapped_loss_passes(self, name, num_replicas):
+    def test_wrapped_loss_passes(self, name):
         make_model, _, make_loss, data, _ = MISTAKES[name]
-        report = quick(compiled(make_model, make_loss=wrapped(make_loss)), [data], num_replicas)
+        report = quick(compiled(make_model, make_loss=wrapped(make_loss)), [data], 2 + list(MISTAKES).index(name) % 2)
         assert report.ok, str(report)
 
     def test_one_device_computes_what_stock_keras_computes(self, name):
-        make_model, _, make_loss, data, _ = MISTAKES[name]
-        arrays = dict(zip(("x", "y", "sample_weight"), data, strict=False))
-        results = []
+        make_model, _, make_loss, (x, y, *weights), _ = MISTAKES[name]
+        model, results = make_model(), []
         for make in (make_loss, wrapped(make_loss)):
-            weights, history = fit(compiled(make_model, make_loss=make), num_replicas=1, batch_size=5, **arrays)
-            results.append([*weights, history["loss"]])
+            model.compile("sgd", make())
+            with tf.GradientTape() as tape:
+                loss = model.compute_loss(x, tf.constant(y), model(x), *map(tf.constant, weights))
+            gradients = tape.gradient(loss, model.trainable_variables)
+            results.append([loss, *map(tf.convert_to_tensor, gradients)])
         assert_close(*results)
 
 

@@ -56,8 +56,7 @@ class TestInFit:
     def mean_loss(self):
         return GlobalMean("mse")
 
-    @pytest.mark.parametrize("num_replicas", [2, 3])
-    @pytest.mark.parametrize("weighted", [False, True])
+    @pytest.mark.parametrize(("num_replicas", "weighted"), [(2, False), (3, True)])
     def test_weights_are_those_of_one_device_on_the_real_rows(self, num_replicas, weighted):
         more = [np.linspace(0.5, 2, 19)] if weighted else []
         padded = pad_last_batch(batches(19, 6, *more), 6)
@@ -76,10 +75,8 @@ class TestInFit:
         def model():
             return mlp(keras.layers.BatchNormalization(synchronized=True))
 
-        plain, _ = fit(compiled(model, make_loss=self.mean_loss), 2, x=batches(17, 16), epochs=1)
         padded, _ = fit(compiled(model, make_loss=self.mean_loss), 2, x=pad_last_batch(batches(17, 16), 16), epochs=1)
         assert all(np.isfinite(weight).all() for weight in padded)
-        assert plain is not None
 
     def test_weighted_metrics_count_real_rows(self):
         def build():

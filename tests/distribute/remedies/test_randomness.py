@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from distribute import Program, per_replica_randomness
 
-from .common import FEATURES, assert_close, batch, compiled, dense, failed, fit, mlp, quick, strategy
+from .common import FEATURES, batch, compiled, dense, failed, fit, mlp, quick, strategy
 
 
 def noisy():
@@ -95,14 +95,13 @@ class TestPerReplicaRandomness:
             model(tf.ones((2, 6)), training=True), stock_model(tf.ones((2, 6)), training=True)
         )
 
-    def test_fit_on_one_device_is_unchanged_and_on_two_differs(self):
+    def test_fit_on_two_replicas_is_another_one(self):
         x, y = batch(12)
-        runs = {
-            (change, n): fit(compiled(lambda change=change: change(noisy())), n, x=x, y=y, batch_size=6)[0]
-            for change, n in ((stock, 1), (per_replica_randomness, 1), (stock, 2), (per_replica_randomness, 2))
-        }
-        assert_close(runs[per_replica_randomness, 1], runs[stock, 1], rtol=0, atol=0)
-        assert not np.allclose(runs[per_replica_randomness, 2][-1], runs[stock, 2][-1])
+        one, other = (
+            fit(compiled(lambda change=change: change(noisy())), 2, epochs=1, x=x, y=y, batch_size=12)[0]
+            for change in (stock, per_replica_randomness)
+        )
+        assert not np.allclose(one[-1], other[-1])
 
     def test_twice_is_once(self):
         once, _ = ones_through(dropout(), 2)
