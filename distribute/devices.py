@@ -86,6 +86,7 @@ def split_device(
         return _same_again(request, *_made)
     plan = plan_devices(read_inventory(), num_devices, memory_limit_mib=memory_limit_mib, kind=kind, policy=policy)
     _refuse_shared_pool(plan)
+    _refuse_other_split(plan)
     found = _describe_found()
     try:
         _apply(plan)
@@ -126,19 +127,42 @@ def _refuse_shared_pool(plan: DevicePlan) -> None:
             )
 
 
-def _apply(plan: DevicePlan) -> None:
+def _refuse_other_split(plan: DevicePlan) -> None:
+    """A split that the user's own code made: TensorFlow would keep it, or replace it in silence."""
+    for device, wanted in _configurations(plan):
+        made = tf.config.get_logical_device_configuration(device)
+        if made is not None and list(made) != wanted:
+            raise RuntimeError(
+                f"{device.name} is split already, into {_described(made)}, and {_described(wanted)} were asked for: "
+                "leave the splitting to split_device, or ask it for the same"
+            )
+
+
+def _described(configurations: list[Any]) -> str:
+    limits = sorted({str(one.memory_limit) for one in configurations if one.memory_limit is not None})
+    limited = f" of {' or '.join(limits)} MiB" if limits else ""
+    return f"{len(configurations)} logical device{'s' * (len(configurations) != 1)}{limited}"
+
+
+def _configurations(plan: DevicePlan) -> list[tuple[Any, list[Any]]]:
+    """The physical devices that are used, each with the logical devices to make of it."""
     physical = tf.config.list_physical_devices(plan.kind.upper())[: len(plan.slices)]
+    limit = plan.memory_limit_mib if plan.kind == "gpu" else None
+    one = tf.config.LogicalDeviceConfiguration(memory_limit=limit)
+    return [(device, [one] * count) for device, count in zip(physical, plan.slices, strict=True)]
+
+
+def _apply(plan: DevicePlan) -> None:
+    used = _configurations(plan)
     if plan.kind == "gpu":
-        tf.config.set_visible_devices(physical, "GPU")
+        tf.config.set_visible_devices([device for device, _ in used], "GPU")
     else:
         tf.config.set_visible_devices([], "GPU")
-    for device, count in zip(physical, plan.slices, strict=True):
+    for device, configurations in used:
         if plan.policy == "growth" and plan.kind == "gpu":
             tf.config.experimental.set_memory_growth(device, True)
-        limit = plan.memory_limit_mib if plan.kind == "gpu" else None
-        if count > 1 or limit is not None:
-            configuration = tf.config.LogicalDeviceConfiguration(memory_limit=limit)
-            tf.config.set_logical_device_configuration(device, [configuration] * count)
+        if len(configurations) > 1 or configurations[0].memory_limit is not None:
+            tf.config.set_logical_device_configuration(device, configurations)
 
 
 def _describe_found() -> str:

@@ -4,14 +4,14 @@ Not Keras' ``.keras`` or ``.weights.h5``: those are written in place, and a fail
 """
 
 import contextlib
-import sys
 from pathlib import Path
 
 import tensorflow as tf
 
 from distribute import Program
 from train.checkpoint_files import saved_steps
-from train.errors import InputError, MachineError
+from train.epoch_means import EpochMeans
+from train.errors import InputError, MachineError, tell
 from train.finite import require_finite_variables
 
 # What a damaged checkpoint was seen to raise; a checkpoint of another model raises AssertionError or ValueError.
@@ -24,17 +24,26 @@ class Checkpoints:
     def __init__(self, folder: Path, program: Program):
         self._folder = folder
         self._program, self._optimizer = program, program.optimizer
-        self._checkpoint = tf.train.Checkpoint(model=program.model, optimizer=program.optimizer)
+        self._epoch = tf.Variable(EpochMeans().to_list(), dtype=tf.float64)
+        self._checkpoint = tf.train.Checkpoint(model=program.model, optimizer=program.optimizer, epoch=self._epoch)
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=3)
 
-    def save(self, step: int) -> None:
-        """Writes the state after `step` steps. A write that is cut off leaves the older checkpoints as they are.
+    @property
+    def epoch(self) -> EpochMeans:
+        """The means that were saved or restored last; those of no step before."""
+        return EpochMeans.from_list(self._epoch.numpy())
+
+    def save(self, step: int, epoch: EpochMeans) -> None:
+        """Writes the state after `step` steps, with the means of the epoch so far.
+
+        A write that is cut off leaves the older checkpoints as they are.
 
         Raises:
           NonFiniteError: a variable is NaN or infinite; nothing was written.
           MachineError: the disk is full, or the folder cannot be written any more.
         """
         require_finite_variables(self._program, step)
+        self._epoch.assign(epoch.to_list())
         try:
             self._manager.save(checkpoint_number=step)
         except tf.errors.OpError as error:  # TensorFlow tells a full disk so, and not as an OSError
@@ -65,16 +74,20 @@ class Checkpoints:
     def _restore(self, step: int) -> bool:
         prefix = self._folder / f"ckpt-{step}"
         try:
-            self._checkpoint.restore(str(prefix)).assert_consumed()
+            status = self._checkpoint.restore(str(prefix))
         except _DAMAGED as error:
-            print(
-                f"warning: checkpoint {prefix} is damaged ({type(error).__name__}): trying the one before",
-                file=sys.stderr,
-            )
+            tell(f"warning: checkpoint {prefix} is damaged ({type(error).__name__}): trying the one before")
             return False
-        except (AssertionError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            raise InputError(
-                f"--resume: checkpoint {prefix} belongs to another model or optimizer: {reason}"
-            ) from error
+        except ValueError as error:
+            raise _of_another_program(prefix, error) from error
+        try:
+            status.assert_consumed()
+        except AssertionError as error:
+            status.expect_partial()  # or TensorFlow logs every value that nobody asked for
+            raise _of_another_program(prefix, error) from error
         return True
+
+
+def _of_another_program(prefix: Path, error: Exception) -> InputError:
+    reason = str(error).splitlines()[0]
+    return InputError(f"--resume: checkpoint {prefix} belongs to another model or optimizer: {reason}")

@@ -21,7 +21,7 @@ def make_builder(name: str, root: str) -> Any:
 
     Raises:
       InputError: unknown name, configuration or version.
-      MachineError: its metadata in `root` is damaged.
+      MachineError: its metadata in `root` is damaged, or a package that it needs is not installed.
     """
     # Two seconds that only those pay who load data, here and wherever TFDS is imported.
     import tensorflow_datasets as tfds
@@ -37,7 +37,9 @@ def make_builder(name: str, root: str) -> Any:
         raise InputError(_unknown_name(name)) from error
     except (json_format.ParseError, UnicodeDecodeError) as error:
         raise damaged(name, Path(root, re.split("[/:]", name)[0]), error) from error
-    except (ValueError, AssertionError, ImportError) as error:
+    except ImportError as error:
+        raise package_missing(name, error) from error
+    except (ValueError, AssertionError) as error:
         # For a plain name, damaged metadata; otherwise a configuration, version or namespace TFDS lacks.
         if name.isidentifier():
             raise damaged(name, Path(root, name), error) from error
@@ -76,6 +78,14 @@ def classification_features(name: str, builder: Any) -> tuple[tuple[int, int, in
             f"uint8 images of one fixed size are needed, as in {', '.join(_WELL_KNOWN)}."
         )
     return image.shape, label.num_classes
+
+
+def package_missing(name: str, error: ImportError) -> MachineError:
+    """The error to raise when TFDS needs a package that it does not bring along."""
+    return MachineError(
+        f"--dataset={name} needs a Python package that cannot be imported here: {first_line(error)}\n"
+        "Install it with pip, or choose another set."
+    )
 
 
 def damaged(name: str, folder: Path, reason: Exception | str) -> MachineError:

@@ -20,7 +20,7 @@ from absl import logging
 
 from train.data import Source
 from train.dataset_hosts import unreachable_hosts
-from train.dataset_lookup import classification_features, damaged, make_builder
+from train.dataset_lookup import classification_features, damaged, make_builder, package_missing
 from train.errors import InputError, MachineError
 from train.messages import first_line
 
@@ -122,6 +122,8 @@ def _explained_preparation(name: str, root: str, *, chosen: bool) -> Iterator[No
             f"Waited {LOCK_TIMEOUT_S:g} s for another process that prepares --dataset={name} in {root}. "
             "Wait for it, stop it, or choose another --data_dir."
         ) from error
+    except ImportError as error:
+        raise package_missing(name, error) from error
     except (requests.RequestException, tfds.download.DownloadError, AssertionError) as error:
         raise MachineError(
             f"--dataset={name} could not be downloaded to {root}: {first_line(error)}\n"

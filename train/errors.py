@@ -1,5 +1,14 @@
 """What ends a script early: each error has its exit code and a message that says asked, found, what to do."""
 
+import contextlib
+import sys
+
+
+def tell(text: str) -> None:
+    """Writes one message to standard error, if anybody still reads it."""
+    with contextlib.suppress(BrokenPipeError):
+        print(text, file=sys.stderr, flush=True)
+
 
 class ScriptError(Exception):
     """The base: `train.script` prints the message and leaves with `exit_code`."""

@@ -24,18 +24,19 @@ def main() -> int:
     from train.proof import require_known_causes
     from train.recipes import recipe_from_flags
     from train.record import leave_report
+    from train.resume import require_same_recipe
     from train.run_folder import open_run_folder
 
     recipe = recipe_from_flags(FLAGS)
     require_known_causes(FLAGS.accept)
     folder = open_run_folder(FLAGS.output_dir, resume=FLAGS.resume)
+    if FLAGS.resume:
+        require_same_recipe(folder, recipe)
     return leave_report(folder, lambda recording: run(recipe, folder, recording))
 
 
 def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     """Devices, data, program, training: each step of a run, in order."""
-    from rich.console import Console
-
     from distribute import make_strategy
     from train import from_flags
     from train.checkpoint import Checkpoints
@@ -44,10 +45,12 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     from train.loop import make_train_function
     from train.placement import print_placement_once
     from train.proof import describe_enforcement, exit_code_of
-    from train.training import SaveInterval, run_training
+    from train.resume import note_recipe
+    from train.stop_signals import raise_if_stopped
+    from train.training import SaveInterval, evaluate_on_test_split, run_training
     from train.verification import Subject, verify_loop, verify_recipe
 
-    console = Console()
+    console = recording.console
     from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
     recording.devices = devices = make_devices(FLAGS)
     console.print(devices.summary, highlight=False, soft_wrap=True)
@@ -66,7 +69,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
 
     recording.report = report = verify_loop(subject, report, step_function, program, mode=FLAGS.verify)
     recording.devices = describe_enforcement(devices, report)
-    recording.print_report(console, verbose=FLAGS.verbose)
+    recording.print_report(verbose=FLAGS.verbose)
     if not report.ok or FLAGS.steps == 0:
         return exit_code_of(report)
 
@@ -75,10 +78,10 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     schedule = from_flags.make_schedule(FLAGS, recipe, source, first_step)
     if first_step >= schedule.num_steps:
         console.print(f"nothing to train: {first_step} of {schedule.num_steps} steps are done", highlight=False)
-    result = run_training(
+    note_recipe(folder, recipe)
+    entry = run_training(
         recipe,
         source,
-        strategy,
         program,
         step_function,
         schedule=schedule,
@@ -86,9 +89,11 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
         save_interval=SaveInterval(*train_flags.save_interval(FLAGS.save_every)),
         console=console,
     )
-    recording.training = dict(result.entry)
-    recording.print_summary(console)
-    return 128 + result.stopped_by if result.stopped_by else 0
+    recording.add_training(entry)
+    raise_if_stopped()
+    recording.training |= evaluate_on_test_split(recipe, source, strategy, program)
+    recording.print_summary()
+    return 0
 
 
 if __name__ == "__main__":

@@ -1,12 +1,16 @@
 """Shows how training goes: a bar on a terminal, a line now and then in a log. Measures the steady speed."""
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import TracebackType
 
 import tensorflow as tf
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from train.epoch_means import EpochMeans
 
 _REFRESH_SECONDS = 0.25
 _LOG_SECONDS = 5.0
@@ -18,14 +22,22 @@ class TrainingProgress:
     Attributes:
       seconds: time spent in steps, without the first one (which traces) and without pauses.
       examples: examples trained on in that time.
-      loss: mean over the examples of the epoch so far.
+      epoch: means over the epoch, up to the last step that was read.
     """
 
-    def __init__(self, console: Console, *, num_examples: int, global_batch_size: int, first_step: int, num_steps: int):
+    def __init__(
+        self,
+        console: Console,
+        *,
+        num_examples: int,
+        global_batch_size: int,
+        first_step: int,
+        num_steps: int,
+        epoch: EpochMeans,
+    ):
         self.seconds = 0.0
         self.examples = 0
-        self.loss: float | None = None
-        self._accuracy: float | None = None
+        self.epoch = epoch
         self._console = console
         self._num_examples = num_examples
         self._batch_size = global_batch_size
@@ -33,7 +45,6 @@ class TrainingProgress:
         self._num_steps = num_steps
         self._first_step = first_step
         self._unread: list[tuple[int, Mapping[str, tf.Tensor]]] = []
-        self._epoch_examples = 0
         self._running_since: float | None = None
         self._shown_at = time.monotonic()
         self._bar = self._make_bar() if console.is_terminal else None
@@ -55,21 +66,33 @@ class TrainingProgress:
     def step(self, step: int, means: Mapping[str, tf.Tensor]) -> None:
         """Takes note of one step that is done."""
         size = self._size(step)
+        if (step - 1) % self._steps_per_epoch == 0:
+            self.epoch = replace(self.epoch, examples=0)
         self._unread.append((size, means))
         self._count_time(size)
         last_of_epoch = step % self._steps_per_epoch == 0 or step == self._num_steps
         refresh = _REFRESH_SECONDS if self._bar else _LOG_SECONDS
         due = time.monotonic() - self._shown_at > refresh or step == self._num_steps
         if last_of_epoch or due:
-            self._read()
+            self.read()
         if due:
             self._show(step)
-        if last_of_epoch:
-            self._epoch_examples = 0
 
-    def pause(self) -> None:
-        """Stops the clock, for saving or evaluating; the next step starts it again."""
-        self._running_since = None
+    def read(self) -> None:
+        """Waits for the devices, and brings `epoch` up to the last step."""
+        for size, means in self._unread:
+            self.epoch = self.epoch.plus(size, float(means["loss"]), float(means["accuracy"]))
+        self._unread.clear()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stops the clock, for saving. What the devices still have to do of the steps before is counted."""
+        self.read()
+        self._count_time(0)
+        try:
+            yield
+        finally:
+            self._running_since = time.monotonic()
 
     def _size(self, step: int) -> int:
         done = (step - 1) % self._steps_per_epoch * self._batch_size
@@ -82,17 +105,10 @@ class TrainingProgress:
             self.examples += size
         self._running_since = now
 
-    def _read(self) -> None:
-        for size, means in self._unread:
-            old, self._epoch_examples = self._epoch_examples, self._epoch_examples + size
-            self.loss = _mean(self.loss, old, float(means["loss"]), size)
-            self._accuracy = _mean(self._accuracy, old, float(means["accuracy"]), size)
-        self._unread.clear()
-
     def _show(self, step: int) -> None:
         self._shown_at = time.monotonic()
         epoch = -(-step // self._steps_per_epoch)
-        text = f"epoch {epoch}  loss {self.loss:.4f}  accuracy {self._accuracy:.4f}"
+        text = f"epoch {epoch}  loss {self.epoch.loss:.4f}  accuracy {self.epoch.accuracy:.4f}"
         if self.examples_per_second:
             text += f"  {self.examples_per_second:,.0f} images/s"
         if self._bar:
@@ -110,7 +126,3 @@ class TrainingProgress:
         bar = Progress(*columns, console=self._console, auto_refresh=False)
         bar.add_task("", total=self._num_steps, completed=self._first_step)
         return bar
-
-
-def _mean(mean: float | None, count: int, value: float, size: int) -> float:
-    return value if mean is None or count == 0 else (mean * count + value * size) / (count + size)

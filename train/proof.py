@@ -12,6 +12,7 @@ from distribute import Devices, MemoryCheck, Report, start_memory_check, verify
 from distribute.causes import CAUSES
 from distribute.targets import Target
 from train.errors import InputError
+from train.stop_signals import raise_if_stopped
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +53,7 @@ def prove(provable: Provable, devices: Devices, *, mode: str, accept: Sequence[s
     with _memory_check(provable, devices, mode) as memory:
         if mode in ("all", "gradients"):
             report = verify(provable.build, provable.data, devices=devices, steps=steps, accept=accept)
+            raise_if_stopped()
         return report.merge(memory.result()) if memory else report
 
 

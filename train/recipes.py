@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -61,10 +62,11 @@ def _load_module(name: str) -> ModuleType:
 def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise InputError(f"--config={path} does not exist (looked in {Path.cwd()})")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.spec_from_file_location(f"recipe_file_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise InputError(f"--config={path} cannot be loaded as a Python module")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where a dataclass looks its annotations up
     call_recipe(str(path), spec.loader.exec_module, module)
     return module
 

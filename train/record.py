@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import tensorflow as tf
-from rich.console import Console
 from rich.table import Table
 
 from distribute import Devices, Program, Report
@@ -14,6 +13,8 @@ from distribute.report_text import variables_text
 from train.errors import InputError, MachineError, ScriptError
 from train.messages import first_line
 from train.run_folder import RunFolder
+from train.stop_signals import Stopped, raise_if_stopped
+from train.terminal import Terminal
 
 EMPTY_TRAINING: Mapping[str, Any] = {
     "steps": None,
@@ -32,14 +33,28 @@ class Recording:
     Attributes:
       report: result of the checks.
       devices: what was made, None until then.
-      training: the ``training`` entry of ``report.json``, as far as it is known.
+      training: the ``training`` entry of ``report.json``, as far as it is known; of a resumed run that of the run
+        before, until there is more to say.
+      console: where the run is told to the user.
     """
 
     def __init__(self, folder: RunFolder):
         self.report = Report()
         self.devices: Devices | None = None
-        self.training: dict[str, Any] = {}
+        self.training: dict[str, Any] = folder.read_report().get("training", {}) if folder.resumed else {}
+        self.console = Terminal()
         self._folder = folder
+        self._before = self.training
+
+    def add_training(self, entry: Mapping[str, Any]) -> None:
+        """Takes over what this run did. What it did not measure, having no step left to do, stays as it was."""
+        kept = self._before if self._before.get("steps") == entry["steps"] else {}
+        self.training = {**kept, **{name: value for name, value in entry.items() if value is not None}}
+
+    def write_stopped(self, exit_code: int, reason: str) -> None:
+        """Writes ``report.json`` of a run that was stopped, unless an older one says more."""
+        if not self._before or self.training is not self._before:
+            self.write(exit_code, reason)
 
     def write(self, exit_code: int, *notes: str) -> None:
         """Writes ``report.json``; its `ok` says that everything asked for passed, training included."""
@@ -54,13 +69,13 @@ class Recording:
             }
         )
 
-    def print_report(self, console: Console, *, verbose: bool) -> None:
+    def print_report(self, *, verbose: bool) -> None:
         """The verification: one screen, and with `verbose` every variable."""
         if self.report.checks:
             text = str(self.report) + ("\n" + variables_text(self.report) if verbose else "")
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def print_summary(self, console: Console) -> None:
+    def print_summary(self) -> None:
         """One table: what ran, on what, how well and how fast, and where the record is."""
         table = Table(show_header=False, box=None, pad_edge=False)
         training = {**EMPTY_TRAINING, **self.training}
@@ -71,7 +86,7 @@ class Recording:
         table.add_row("final loss", _shown(training["final_loss"], ".4f"))
         table.add_row("test accuracy", _shown(training["test_accuracy"], ".4f"))
         table.add_row("images/s", _shown(training["examples_per_second"], ",.0f"))
-        console.print(table, highlight=False)
+        self.console.print(table, highlight=False)
 
 
 def leave_report(folder: RunFolder, run: Callable[[Recording], int]) -> int:
@@ -82,10 +97,15 @@ def leave_report(folder: RunFolder, run: Callable[[Recording], int]) -> int:
 
     Raises:
       ScriptError: what `run` raised; running out of memory becomes a `MachineError`.
+      Stopped: a signal ended the run.
     """
     recording = Recording(folder)
     try:
         exit_code = run(recording)
+        raise_if_stopped()
+    except Stopped as stop:
+        recording.write_stopped(stop.exit_code, stop.reason)
+        raise
     except InputError:
         folder.remove_if_new()
         raise
@@ -97,7 +117,7 @@ def leave_report(folder: RunFolder, run: Callable[[Recording], int]) -> int:
         recording.write(memory.exit_code, str(memory))
         raise memory from error
     recording.write(exit_code)
-    print(f"report         {folder.report}")
+    recording.console.print(f"report         {folder.report}", markup=False, highlight=False, soft_wrap=True)
     return exit_code
 
 

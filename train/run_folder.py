@@ -1,37 +1,76 @@
 """The folder that holds one run: ``report.json`` and ``checkpoints/``."""
 
 import contextlib
+import itertools
 import json
 import math
 import os
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from train.checkpoint_files import saved_steps
-from train.errors import InputError
+from train.errors import InputError, MachineError
 
 
 class RunFolder:
     """Where one run writes. It is created by `open_run_folder`."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, *, is_new: bool = False, resumed: bool = False):
         self.path = path
-        self._is_new = not path.exists()
         self.checkpoints = path / "checkpoints"
         self.report = path / "report.json"
+        self.resumed = resumed
+        self._is_new = is_new
+        self._recipe = self.checkpoints / "recipe.json"
 
     def write_report(self, record: dict[str, Any]) -> None:
-        """Replaces ``report.json`` as a whole, so that a reader never sees half of one."""
-        temporary = self.report.with_suffix(".json.tmp")
-        temporary.write_text(json.dumps(_strict(record), indent=2, allow_nan=False) + "\n")
-        temporary.replace(self.report)
+        """Replaces ``report.json``.
+
+        Raises:
+          MachineError: the folder cannot be written any more, or the disk is full.
+        """
+        _replace(self.report, record)
+
+    def read_report(self) -> dict[str, Any]:
+        """What ``report.json`` holds, empty where it cannot be read."""
+        return _read(self.report)
+
+    def write_recipe(self, fields: dict[str, Any]) -> None:
+        """Replaces the note on the recipe, beside the checkpoints."""
+        self.checkpoints.mkdir(exist_ok=True)
+        _replace(self._recipe, fields)
+
+    def read_recipe(self) -> dict[str, Any]:
+        """What `write_recipe` wrote, empty where it cannot be read."""
+        return _read(self._recipe)
 
     def remove_if_new(self) -> None:
         """Leaves no empty folder behind for a command that was refused; a folder of the user's stays."""
         if self._is_new:
             with contextlib.suppress(OSError):  # not empty, or gone
                 self.path.rmdir()
+
+
+def _replace(path: Path, record: dict[str, Any]) -> None:
+    """Writes a JSON file as a whole, so that a reader never sees half of one."""
+    temporary = path.with_suffix(".json.tmp")
+    try:
+        temporary.write_text(json.dumps(_strict(record), indent=2, allow_nan=False) + "\n")
+        temporary.replace(path)
+    except OSError as error:
+        raise MachineError(
+            f"{path} cannot be written ({error.strerror}): free some space, or check the folder"
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _strict(value: Any) -> Any:
@@ -53,7 +92,11 @@ def open_run_folder(output_dir: str | None, *, resume: bool) -> RunFolder:
     Raises:
       InputError: it cannot be written, holds another run, or is to be resumed and holds none.
     """
-    folder = RunFolder(Path(output_dir) if output_dir else _new_name())
+    if not output_dir:
+        return RunFolder(_make_new(Path("runs")), is_new=True)
+    path = Path(output_dir)
+    folder = RunFolder(path, is_new=not path.exists(), resumed=resume)
+    _refuse_obstacles(folder)
     steps = saved_steps(folder.checkpoints) if folder.checkpoints.is_dir() else []
     if resume and not steps:
         raise InputError(f"--resume: there is no checkpoint (ckpt-<step>.index) in {folder.checkpoints}")
@@ -66,17 +109,42 @@ def open_run_folder(output_dir: str | None, *, resume: bool) -> RunFolder:
     return folder
 
 
-def _new_name() -> Path:
+def _make_new(parent: Path) -> Path:
+    """A folder that did not exist before: several runs may begin in the same second."""
     stem = datetime.now().strftime("%Y%m%d-%H%M%S")
-    names = (Path("runs") / (stem + suffix) for suffix in ("", *(f"-{number}" for number in range(2, 1000))))
-    return next(name for name in names if not name.exists())
+    names = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    with _explained(parent):
+        parent.mkdir(exist_ok=True)
+        while True:
+            with contextlib.suppress(FileExistsError):
+                path = parent / next(names)
+                path.mkdir()
+                return path
+
+
+def _refuse_obstacles(folder: RunFolder) -> None:
+    for path, wanted, is_wrong in (
+        (folder.report, "file", folder.report.is_dir()),
+        (folder.checkpoints, "folder", folder.checkpoints.exists() and not folder.checkpoints.is_dir()),
+    ):
+        if is_wrong:
+            raise InputError(
+                f"--output_dir={folder.path}: a {wanted} is to be written to {path}, which is none: "
+                "move it away, or name another folder"
+            )
 
 
 def _make_writable(path: Path) -> None:
-    try:
+    with _explained(path):
         path.mkdir(parents=True, exist_ok=True)
         probe = path / f".probe-{os.getpid()}"
         probe.touch()
         probe.unlink()
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise InputError(f"--output_dir={path} cannot be written ({error.strerror}): name another folder") from error

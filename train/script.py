@@ -5,7 +5,6 @@ it, 128 + signal after a clean stop by a signal. Errors print one message and no
 """
 
 import errno
-import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -13,7 +12,8 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
-from train.errors import InputError, MachineError, ScriptError
+from train.errors import InputError, MachineError, ScriptError, tell
+from train.stop_signals import Stopped, StopSignals, raise_if_stopped, stop_without_output
 from train.tensorflow_log import import_tensorflow_quietly
 
 FLAGS = flags.FLAGS
@@ -28,6 +28,15 @@ def run(main: Callable[[], int]) -> None:
 
 
 def _exit_code(main: Callable[[], int], argv: list[str]) -> int:
+    with StopSignals():
+        try:
+            return _run(main, argv)
+        except Stopped as stop:
+            tell(f"{_name()}: {stop.reason}")
+            return stop.exit_code
+
+
+def _run(main: Callable[[], int], argv: list[str]) -> int:
     try:
         if len(argv) > 1:
             raise InputError(f"unexpected argument {argv[1]!r}: flags are written --name=value (see --help)")
@@ -37,9 +46,10 @@ def _exit_code(main: Callable[[], int], argv: list[str]) -> int:
         return main()
     except ScriptError as error:
         return _tell(error)
-    except KeyboardInterrupt:  # outside of training, which saves first: see stop_signals
-        print(f"{Path(sys.argv[0]).name}: stopped by SIGINT", file=sys.stderr)
-        return 128 + signal.SIGINT
+    except BrokenPipeError:  # of a print in code that is not ours
+        stop_without_output()
+        raise_if_stopped()
+        raise
     except OSError as error:
         if error.errno not in _DISK_FULL:
             raise
@@ -49,5 +59,9 @@ def _exit_code(main: Callable[[], int], argv: list[str]) -> int:
 def _tell(error: ScriptError) -> int:
     if FLAGS.debug:
         traceback.print_exc()
-    print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+    tell(f"{_name()}: {error}")
     return error.exit_code
+
+
+def _name() -> str:
+    return Path(sys.argv[0]).name

@@ -1,31 +1,87 @@
-"""A clean stop: SIGTERM or Ctrl-C lets the step finish and the state be saved; a second one leaves at once."""
+"""A clean stop by SIGTERM, by Ctrl-C, or because nobody reads the output any more (``main.py | head -1``).
 
+During training the step is finished and the state saved; at any other time the run ends where it is. Either way the
+exit code is 128 + signal, and a second signal leaves at once.
+"""
+
+import os
 import signal
 import sys
 from types import FrameType, TracebackType
 
+from train.errors import tell
+
+# Signals belong to the process, and so does what was received.
+_received: int | None = None
+
+
+class Stopped(KeyboardInterrupt):
+    """Ends the run; no `Exception`, so that code which goes on after one does not swallow it."""
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.number = number
+
+    @property
+    def exit_code(self) -> int:
+        """128 + signal, as a shell has it."""
+        return 128 + self.number
+
+    @property
+    def reason(self) -> str:
+        """What stopped it, for a person."""
+        if self.number == signal.SIGPIPE:
+            return "stopped, since standard output was closed"
+        return f"stopped by {signal.Signals(self.number).name}"
+
+
+def raise_if_stopped() -> None:
+    """Raises `Stopped` where a signal was received and `Stopped` is not under way.
+
+    That is so after training, and where a callback that TensorFlow made from the main thread swallowed the exception.
+    """
+    if _received is not None:
+        raise Stopped(_received)
+
+
+def stop_without_output() -> None:
+    """Does what the first signal would do; for standard output whose reader is gone."""
+    # What is still to be written goes nowhere, or Python complains of it at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    handler = signal.getsignal(signal.SIGTERM)
+    # A Ctrl-C in a shell goes to all processes of a pipe: the first one to stop us is the one that counts.
+    if _received is None and callable(handler):
+        handler(signal.SIGPIPE, None)
+
 
 class StopSignals:
-    """While entered, remembers the first SIGINT or SIGTERM in `received` instead of dying of it."""
+    """While entered, the first SIGINT or SIGTERM raises `Stopped`, or with `finish_step` is only remembered."""
 
-    def __init__(self) -> None:
-        self.received: int | None = None
+    def __init__(self, *, finish_step: bool = False) -> None:
+        self._finish_step = finish_step
         self._handlers: dict[int, object] = {}
 
+    @property
+    def received(self) -> bool:
+        """Whether the run is to end."""
+        return _received is not None
+
     def __enter__(self) -> "StopSignals":
+        raise_if_stopped()
         for number in (signal.SIGINT, signal.SIGTERM):
-            self._handlers[number] = signal.signal(number, self._remember)
+            self._handlers[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, kind: type | None, value: BaseException | None, trace: TracebackType | None) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
 
-    def _remember(self, number: int, frame: FrameType | None) -> None:
-        if self.received is not None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        global _received
+        if _received is not None:
             sys.exit(128 + number)
-        self.received = number
-        print(
-            f"\n{signal.Signals(number).name}: finishing this step; once more to leave at once",
-            file=sys.stderr,
-        )
+        _received = number
+        if not self._finish_step:
+            raise Stopped(number)
+        if number != signal.SIGPIPE:
+            tell(f"\n{signal.Signals(number).name}: finishing this step; once more to leave at once")

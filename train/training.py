@@ -1,4 +1,4 @@
-"""One training run from its first (or resumed) step to the final evaluation: loop, progress, checkpoints, signals."""
+"""One training run from its first (or resumed) step, and its evaluation: loop, progress, checkpoints, signals."""
 
 import time
 from collections.abc import Mapping
@@ -56,18 +56,9 @@ class SaveInterval:
         return True
 
 
-@dataclass(frozen=True)
-class TrainingResult:
-    """What `run_training` did: the ``training`` entry of ``report.json``, and the signal that ended it, if one did."""
-
-    entry: Mapping[str, Any]
-    stopped_by: int | None
-
-
 def run_training(
     recipe: Recipe,
     source: Source,
-    strategy: tf.distribute.Strategy,
     program: Program,
     step_function: StepFunction,
     *,
@@ -75,8 +66,11 @@ def run_training(
     checkpoints: Checkpoints,
     save_interval: SaveInterval,
     console: Console,
-) -> TrainingResult:
-    """Trains by `schedule`, saving on the way and at the end, then evaluates on the test split.
+) -> dict[str, Any]:
+    """Trains by `schedule`, saving on the way and at the end, or until a signal comes.
+
+    Returns:
+      The ``training`` entry of ``report.json``, without test results; None for what no step was left to measure.
 
     Raises:
       NonFiniteError: a loss or gradient was NaN or infinite; the checkpoints before it stay.
@@ -96,15 +90,16 @@ def run_training(
         global_batch_size=recipe.global_batch_size,
         first_step=schedule.first_step,
         num_steps=schedule.num_steps,
+        epoch=checkpoints.epoch,
     )
-    with StopSignals() as stop, progress:
+    with StopSignals(finish_step=True) as stop, progress:
 
         def after_step(step: int, means: Mapping[str, tf.Tensor]) -> bool:
             progress.step(step, means)
             if save_interval.due(step) and step < schedule.num_steps:
-                progress.pause()
-                checkpoints.save(step)
-            return stop.received is not None
+                with progress.paused():
+                    checkpoints.save(step, progress.epoch)
+            return stop.received
 
         steps = train(
             step_function,
@@ -113,17 +108,22 @@ def run_training(
             num_steps=schedule.num_steps,
             after_step=after_step,
         )
+        progress.read()
         if steps > schedule.first_step:
-            checkpoints.save(steps)
-    entry = {
+            checkpoints.save(steps, progress.epoch)
+    return {
         "steps": steps,
         "epochs": steps / schedule.steps_per_epoch,
         "examples_per_second": progress.examples_per_second,
-        "final_loss": progress.loss,
+        "final_loss": progress.epoch.loss,
         "weights_sha256": hash_weights(program),
     }
-    if stop.received is None:
-        test_set = eval_batches(source, global_batch_size=recipe.global_batch_size, dtype=image_dtype(recipe))
-        test = evaluate(strategy, program, test_set)
-        entry |= {"test_loss": test["loss"], "test_accuracy": test["accuracy"]}
-    return TrainingResult(entry, stop.received)
+
+
+def evaluate_on_test_split(
+    recipe: Recipe, source: Source, strategy: tf.distribute.Strategy, program: Program
+) -> dict[str, float]:
+    """The test results of the ``training`` entry of ``report.json``."""
+    test_set = eval_batches(source, global_batch_size=recipe.global_batch_size, dtype=image_dtype(recipe))
+    test = evaluate(strategy, program, test_set)
+    return {"test_loss": test["loss"], "test_accuracy": test["accuracy"]}

@@ -33,21 +33,18 @@ def main() -> int:
 
 def check(recording: "Recording") -> int:
     """Devices, the user's code, proof: in this order, since code that is imported may use TensorFlow."""
-    from rich.console import Console
-
     from train.device_flags import make_devices
     from train.proof import describe_enforcement, exit_code_of, prove
     from train.user_code import told
 
-    console = Console()
     recording.devices = devices = make_devices(FLAGS, least_replicas=LEAST_REPLICAS)
-    console.print(devices.summary, highlight=False, soft_wrap=True)
+    recording.console.print(devices.summary, highlight=False, soft_wrap=True)
     provable = find_targets()
     with told(f"--target={FLAGS.target} --data={FLAGS.data}"):
         report = prove(provable, devices, mode=FLAGS.verify, accept=FLAGS.accept, steps=FLAGS.check_steps)
     recording.report = report
     recording.devices = describe_enforcement(devices, report)
-    recording.print_report(console, verbose=FLAGS.verbose)
+    recording.print_report(verbose=FLAGS.verbose)
     return exit_code_of(report)
 
 

@@ -30,6 +30,26 @@ def checkpoints_of(folder):
     return sorted(path.name for path in folder.rglob("ckpt-*.index"))
 
 
+# Its model sends a signal to its own process when it is evaluated after training.
+STOPS_ITSELF = """
+import os, pathlib, signal
+import keras
+from configs.recipe import Recipe
+
+class Layer(keras.layers.Layer):
+    def call(self, inputs, training=None):
+        if training is False and list(pathlib.Path(os.environ["RUN"]).glob("checkpoints/ckpt-*.index")):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return inputs
+
+def build(shape, classes):
+    return keras.Sequential([keras.Input(shape), keras.layers.Flatten(), Layer(), keras.layers.Dense(classes)])
+
+def get_config():
+    return Recipe(build_model=build, build_optimizer=keras.optimizers.Adam)
+"""
+
+
 class TestTraining:
     @pytest.mark.parametrize("num_replicas", [1, 2, 3, 4])
     def test_trains_on_so_many_replicas(self, tmp_path, num_replicas):
@@ -62,12 +82,26 @@ class TestTraining:
         assert result.returncode == 0, result.stderr
         whole, parts = report_of(tmp_path / "whole"), report_of(tmp_path / "parts")
         assert parts["training"]["steps"] == 30
-        assert parts["training"]["weights_sha256"] == whole["training"]["weights_sha256"]
+        for name in ("weights_sha256", "final_loss", "test_loss", "test_accuracy", "epochs"):
+            assert parts["training"][name] == whole["training"][name], name
 
-        finished = run_main(*flags, "--steps=30", f"--output_dir={tmp_path / 'parts'}", "--resume")
-        assert finished.returncode == 0
-        assert "nothing to train: 30 of 30 steps are done" in finished.stdout
-        assert report_of(tmp_path / "parts")["training"]["weights_sha256"] == whole["training"]["weights_sha256"]
+        assert None not in parts["training"].values()
+        for steps in (7, 0):  # of a finished run no result may be lost
+            result = run_main(*flags, f"--steps={steps}", f"--output_dir={tmp_path / 'parts'}", "--resume")
+            assert result.returncode == 0, result.stderr
+            assert ("nothing to train: 30 of 7 steps are done" in result.stdout) == (steps > 0)
+            assert report_of(tmp_path / "parts")["training"] == parts["training"]
+
+    def test_only_what_does_not_change_the_examples_may_change_on_resume(self, tmp_path):
+        assert run_main("--steps=3", f"--output_dir={tmp_path}").returncode == 0
+        before = report_of(tmp_path)
+        flags = [f"--output_dir={tmp_path}", "--resume", "--steps=5"]
+        result = run_main(*flags, "--global_batch_size=32", "--seed=7", "--dataset=mnist")
+        assert_refused(result, 1, "--global_batch_size is 32 now, and the run began with 64", "--seed is 7", "mnist")
+        assert report_of(tmp_path) == before
+        result = run_main(*flags, "--virtual_gpus=3", "--memory_limit=900", "--learning_rate=0.01", "--epochs=2")
+        assert result.returncode == 0, result.stderr
+        assert report_of(tmp_path)["training"]["steps"] == 5
 
     def test_nan_stops_with_code_2_and_keeps_the_last_good_checkpoint(self, tmp_path):
         assert run_main("--virtual_gpus=2", "--steps=4", f"--output_dir={tmp_path}").returncode == 0
@@ -93,6 +127,35 @@ class TestTraining:
         _, error = process.communicate(timeout=60)
         assert process.returncode == 128 + signal.SIGTERM, error
         assert b"Traceback" not in error
+        report = report_of(tmp_path)
+        assert report["ok"] is False
+        assert f"ckpt-{report['training']['steps']}.index" in checkpoints_of(tmp_path)
+
+    def test_a_signal_in_the_final_evaluation_keeps_what_training_gave(self, tmp_path):
+        (tmp_path / "recipe.py").write_text(STOPS_ITSELF)
+        flags = [f"--config={tmp_path / 'recipe.py'}", "--steps=3", f"--output_dir={tmp_path / 'run'}"]
+        result = run_main(*flags, RUN=str(tmp_path / "run"))
+        assert result.returncode == 128 + signal.SIGTERM, result.stderr
+        assert result.stderr == "main.py: stopped by SIGTERM\n"
+        report = report_of(tmp_path / "run")
+        assert report["ok"] is False
+        assert report["notes"] == ["stopped by SIGTERM"]
+        assert report["training"]["steps"] == 3
+        assert report["training"]["final_loss"] > 0
+        assert report["training"]["test_accuracy"] is None
+
+    def test_output_that_nobody_reads_any_more_stops_with_the_state_saved(self, tmp_path):
+        program = f"{sys.executable} {REPOSITORY / 'train/main.py'} --verify=off --epochs=1000 --output_dir={tmp_path}"
+        result = subprocess.run(
+            ["bash", "-c", f"{program} | head -1; exit ${{PIPESTATUS[0]}}"],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert result.returncode == 128 + signal.SIGPIPE, result.stderr
+        assert result.stdout.startswith("devices: ")
+        assert result.stderr == "main.py: stopped, since standard output was closed\n"
         report = report_of(tmp_path)
         assert report["ok"] is False
         assert f"ckpt-{report['training']['steps']}.index" in checkpoints_of(tmp_path)

@@ -1,8 +1,14 @@
 """The real command proves before it trains, and refuses to train on what does not hold."""
 
+import contextlib
 import json
 import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +21,20 @@ def report_of(folder):
 
 def status_of(report):
     return {check["name"]: check["status"] for check in report["checks"]}
+
+
+def wait_for_children(process, count, timeout=120):
+    """The process ids of its children, as soon as there are so many."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        with contextlib.suppress(FileNotFoundError):  # a thread has just ended
+            tasks = Path(f"/proc/{process.pid}/task").iterdir()
+            children = [child for task in tasks for child in (task / "children").read_text().split()]
+            if len(children) >= count:
+                return children
+        time.sleep(0.1)
+    process.kill()
+    raise TimeoutError(f"no {count} children in {timeout} s: {process.communicate()}")
 
 
 def plant(folder, file, right, wrong):
@@ -84,6 +104,37 @@ class TestProof:
             assert run_main(*flags, f"--output_dir={tmp_path / mode}").returncode == 0
             hashes.append(report_of(tmp_path / mode)["training"]["weights_sha256"])
         assert hashes[0] == hashes[1]
+
+
+class TestStop:
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_a_signal_ends_the_check_and_its_children(self, tmp_path, number):
+        flags = ["--virtual_gpus=2", "--memory_limit=1024", f"--output_dir={tmp_path}"]
+        command = [sys.executable, str(REPOSITORY / "train/main.py"), *flags]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        children = wait_for_children(process, 2)
+        process.send_signal(number)
+        _, error = process.communicate(timeout=60)
+        assert process.returncode == 128 + number
+        assert error == f"main.py: stopped by {number.name}\n"
+        assert not [child for child in children if Path(f"/proc/{child}").exists()]
+        report = report_of(tmp_path)
+        assert report["ok"] is False
+        assert report["notes"] == [f"stopped by {number.name}"]
+        assert report["devices"]["replicas"] == 2
+
+    def test_a_stopped_resume_keeps_the_report(self, tmp_path):
+        (tmp_path / "checkpoints").mkdir()
+        (tmp_path / "checkpoints/ckpt-3.index").touch()
+        before = json.dumps({"training": {"steps": 3, "test_accuracy": 0.5}})
+        (tmp_path / "report.json").write_text(before)
+        command = [sys.executable, str(REPOSITORY / "train/main.py"), f"--output_dir={tmp_path}", "--resume"]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        wait_for_children(process, 2)
+        process.send_signal(signal.SIGTERM)
+        _, error = process.communicate(timeout=60)
+        assert process.returncode == 128 + signal.SIGTERM, error
+        assert (tmp_path / "report.json").read_text() == before
 
 
 class TestFailure:

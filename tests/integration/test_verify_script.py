@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -12,6 +13,8 @@ from tests.process import REPOSITORY, assert_refused, run_python, run_script
 
 # Named like folders and files of this repository: the user's own are meant.
 MODELS = """
+import os
+import signal
 import sys
 import keras
 import tensorflow as tf
@@ -69,6 +72,15 @@ def fails_in_graph():
     built = program()
     def train_step(batch):
         tf.debugging.assert_less(batch[0], -100.0)  # never holds
+        return built.train_step(batch)
+    return Program(train_step, model=built.model, optimizer=built.optimizer)
+
+def stops_itself():
+    built = program()
+    def signal_from_a_callback():
+        os.kill(os.getpid(), signal.SIGTERM)
+    def train_step(batch):
+        tf.numpy_function(signal_from_a_callback, [], [])
         return built.train_step(batch)
     return Program(train_step, model=built.model, optimizer=built.optimizer)
 
@@ -258,6 +270,11 @@ class TestRefusals:
         result = verify_in_fork(project, "models.net:takes_all_memory", "data:batches", "--verify=gradients")
         assert_refused(result, 3, "out of memory", "no memory is left", "smaller batch")
         assert report_of(project)["ok"] is False
+
+    def test_a_signal_that_a_callback_swallows_ends_the_check_all_the_same(self, project):
+        result = verify_in_fork(project, "models.net:stops_itself", "data:batches", "--verify=gradients")
+        assert_refused(result, 128 + signal.SIGTERM, "verify.py: stopped by SIGTERM")
+        assert report_of(project)["checks"] == []
 
     def test_a_folder_of_a_training_run_is_not_touched(self, project):
         (project / "out/checkpoints").mkdir(parents=True)

@@ -1,8 +1,16 @@
 """`split_device` configures a process once, so each test has its own."""
 
+import pytest
+
 from tests.process import run_python
 
 HEAD = "import tensorflow as tf; from distribute import split_device, make_strategy\n"
+
+
+OWN_SPLIT = (
+    "tf.config.set_logical_device_configuration("
+    "tf.config.list_physical_devices('CPU')[0], [tf.config.LogicalDeviceConfiguration()] * 2)"
+)
 
 
 def run(code):
@@ -41,6 +49,16 @@ class TestSplitDevice:
         error = error_of("tf.constant(1.0) + 1.0; split_device(2)")
         assert error.startswith("RuntimeError: 2 logical devices were asked for")
         assert "before the first TensorFlow operation" in error
+
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_a_split_of_the_users_own_is_neither_kept_nor_replaced_in_silence(self, count):
+        error = error_of(f"{OWN_SPLIT}; split_device({count})")
+        assert error.startswith("RuntimeError: /physical_device:CPU:0 is split already, into 2 logical devices, and")
+        assert f"and {count} logical device" in error
+        assert "leave the splitting to split_device" in error
+
+    def test_a_split_of_the_users_own_that_is_the_same_is_used(self):
+        assert run(f"{OWN_SPLIT}; print(split_device(2).names)") == ["('CPU:0', 'CPU:1')"]
 
     def test_one_cpu_needs_no_split_and_works_at_any_time(self):
         assert run("tf.constant(1.0) + 1.0; print(split_device(1, kind='cpu').names)") == ["('CPU:0',)"]

@@ -93,8 +93,8 @@ class TestTfdsSets:
         assert hint in text
         assert "abstract_reasoning" not in text  # the first of TFDS' list of all sets
 
-    @pytest.mark.parametrize("name", ["mnist:9.9.9", "mnist/no_such_config", "../mnist", "huggingface:mnist", ""])
-    def test_unknown_version_config_or_namespace_is_bad_input(self, tmp_path, name):
+    @pytest.mark.parametrize("name", ["mnist:9.9.9", "mnist/no_such_config", "../mnist", ""])
+    def test_unknown_version_or_config_is_bad_input(self, tmp_path, name):
         assert "cannot be loaded: " in _message(InputError, name, tmp_path)
 
 
@@ -240,6 +240,20 @@ class TestUnusableFolder:
     def test_by_default_is_the_machines_fault(self, below_a_file, monkeypatch):
         monkeypatch.setattr("tensorflow_datasets.core.constants.DATA_DIR", str(below_a_file))
         assert str(below_a_file) in _message(MachineError, "digits", None)
+
+
+class TestMissingPackage:
+    """A package that is hidden stands for one that is not installed."""
+
+    def test_of_the_set_itself_is_named(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+        with pytest.raises(MachineError, match="needs a Python package .*huggingface_hub"):
+            load_source("huggingface:mnist", str(tmp_path))
+
+    def test_of_its_preparation_is_named(self, tmp_path, monkeypatch):
+        monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+        with pytest.raises(MachineError, match=r"needs a Python package .*sklearn.datasets(.|\n)*pip"):
+            load_source("digits", str(tmp_path))
 
 
 class TestFailingPreparation:

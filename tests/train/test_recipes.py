@@ -28,6 +28,15 @@ class TestLoadRecipe:
     def test_a_file(self, recipe_file):
         assert load_recipe(recipe_file(RECIPE)).epochs == 3
 
+    def test_a_file_with_a_dataclass_whose_annotations_are_text(self, recipe_file):
+        text = "from __future__ import annotations\nimport dataclasses\n"
+        text += "@dataclasses.dataclass\nclass Width:\n    units: int = 3\n"
+        assert load_recipe(recipe_file(text + RECIPE)).epochs == 3
+
+    def test_a_broken_file_is_told_with_the_line(self, recipe_file):
+        with pytest.raises(InputError, match=r"ZeroDivisionError: division by zero \(.*recipe.py:2\)"):
+            load_recipe(recipe_file("def get_config():\n    return 1 / 0"))
+
     @pytest.mark.parametrize(
         ("text", "message"),
         [
