@@ -65,7 +65,8 @@ class Smallest:
       num_replicas, num_rows: how many replicas and examples it has.
       variables: those that are wrong in it, worst first.
       compared: how many variables were compared.
-      passing_rows: numbers of rows that were tried and pass.
+      passing_rows: numbers of examples that were tried with so many replicas and pass.
+      passing_replicas: fewer replicas, with which nothing failed.
       does_not_matter: what the probes and the checks showed to play no part.
       rerun: a line of code that runs it again.
     """
@@ -75,6 +76,7 @@ class Smallest:
     variables: Sequence[str]
     compared: int
     passing_rows: Sequence[int]
+    passing_replicas: Sequence[int]
     does_not_matter: Sequence[str]
     rerun: str
 

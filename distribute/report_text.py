@@ -50,6 +50,8 @@ def _smallest(one: "Smallest") -> list[str]:
         f" {one.compared} variables, {', '.join(one.variables[:_MOST_VARIABLES])}"
     )
     text += " and more" if len(one.variables) > _MOST_VARIABLES else ""
+    if one.passing_replicas:
+        text += f"; {', '.join(map(str, one.passing_replicas))} replicas pass"
     if one.passing_rows:
         text += f"; {', '.join(map(str, one.passing_rows))} examples pass"
     if one.does_not_matter:

@@ -74,14 +74,18 @@ def find_smallest(
     source = found.pair.batch if found.pair.batch.suffix != "@uneven" else first
     best = _Probe(trial.num_replicas, sum(found.pair.batch.sizes), found)
     passing: list[int] = []
+    passing_replicas: list[int] = []
     for number in _fewer_replicas(trial):
         if time.monotonic() > deadline:
             break
+        passing = []
         smaller = _smallest_rows(trial, number, source, fails, best.num_rows, deadline, passing)
         if smaller is not None:
             best = smaller
             break
-    return _described(trial, best, found, part, passing, fails_in)
+        passing_replicas += [number] if passing and number < trial.num_replicas else []
+    passes = (passing, passing_replicas)
+    return _described(trial, best, found, part, passes, fails_in)
 
 
 def _failed_part(found: Findings) -> str | None:
@@ -144,8 +148,14 @@ def _head(batch: Batch, rows: int, num_replicas: int) -> Batch:
 
 
 def _described(
-    trial: Trial, best: _Probe, found: Findings, part: str, passing: Sequence[int], fails_in: Sequence[str]
+    trial: Trial,
+    best: _Probe,
+    found: Findings,
+    part: str,
+    passes: tuple[Sequence[int], Sequence[int]],
+    fails_in: Sequence[str],
 ) -> Smallest:
+    passing, passing_replicas = passes
     wrong, compared = _wrong_variables(best.found, part, tolerance(trial.dtype).relative)
     claims: list[tuple[str, Callable[[], bool]]] = [
         ("the optimizer", lambda: part == "gradient"),
@@ -158,7 +168,8 @@ def _described(
         num_rows=best.num_rows,
         variables=wrong,
         compared=compared,
-        passing_rows=sorted(set(passing)),
+        passing_rows=passing,
+        passing_replicas=passing_replicas,
         does_not_matter=[what for what, holds in claims if holds()],
         rerun=_rerun(found.pair.batch.suffix, best, trial.dtype),
     )

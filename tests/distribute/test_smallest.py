@@ -45,14 +45,15 @@ class TestSmallest:
         )
         assert again.causes == report.causes == ("uneven_batch_weighting",)
 
-    def test_user_strategy_whose_reduction_cannot_be_shared_keeps_its_replicas(self):
+    def test_mistake_of_three_replicas_is_not_shrunk_to_two(self):
         lossy = tf.distribute.MirroredStrategy(
             [f"CPU:{k}" for k in range(3)], cross_device_ops=tf.distribute.HierarchicalCopyAllReduce(num_packs=1)
         )
         report = verify(program(), [batch(12)], strategy=lossy, dtypes=("float64",))
         assert report.causes[0] == "dropped_replica"
-        assert report.smallest.num_replicas == 3  # two do not lose one
-        assert report.smallest.num_rows == 3
+        assert (report.smallest.num_replicas, report.smallest.num_rows) == (3, 3)
+        assert report.smallest.passing_replicas == [2]
+        assert "2 replicas pass" in str(report)
 
     def test_can_be_turned_off_and_is_not_done_where_nothing_failed(self):
         assert verify(program(loss=local_mean), [batch()], strategy=strategy(2), shrink=False).smallest is None

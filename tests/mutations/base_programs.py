@@ -133,6 +133,13 @@ def tagger(*extra: keras.Layer, regularizer: Any = None) -> keras.Model:
     )
 
 
+def half_precision() -> keras.Model:
+    """Layers that compute in float16 whatever the global policy is."""
+    policy = "mixed_float16"
+    hidden = keras.layers.Dense(4, activation="tanh", dtype=policy)
+    return keras.Sequential([keras.Input((FEATURES,)), hidden, keras.layers.Dense(1, dtype="float32")])
+
+
 def entropies(model: keras.Model, batch: Batch) -> Losses:
     images, labels = batch
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, model(images, training=True))
@@ -182,6 +189,8 @@ def compiled(
     return build
 
 
-def in_every_program(mistake: str, data: Mapping[str, Any] = DATA, **part: Any) -> list[Row]:
+def in_every_program(
+    mistake: str, make: Mapping[str, Any] = DATA, batches: Callable[[Any], Any] = even, **part: Any
+) -> list[Row]:
     """The same line wrong in each of the programs with a step of their own."""
-    return [(name, mistake, replace(step, **part), even(data[name])) for name, step in CUSTOM.items()]
+    return [(name, mistake, replace(step, **part), batches(make[name])) for name, step in CUSTOM.items()]

@@ -16,6 +16,7 @@ from .base_programs import (
     CustomStep,
     Losses,
     compiled,
+    half_precision,
     mean_over_all,
     mlp,
     num_replicas,
@@ -25,6 +26,7 @@ from .base_programs import (
 from .cases import Innocent
 from .data import FEATURES, images, rows
 from .innocent_models import batches, even_batches
+from .mistakes_state import own_scalar
 
 STEP = CustomStep(mlp, squares)
 
@@ -96,13 +98,6 @@ def module() -> Program:
     return Program(train_step, model=holder)
 
 
-def half_precision() -> keras.Model:
-    """Layers that compute in float16 whatever the global policy is."""
-    policy = "mixed_float16"
-    hidden = keras.layers.Dense(4, activation="tanh", dtype=policy)
-    return keras.Sequential([keras.Input((FEATURES,)), hidden, keras.layers.Dense(1, dtype="float32")])
-
-
 def half_squares(model: keras.Model, batch: Batch) -> Losses:
     predictions = tf.cast(model(batch[0], training=True), tf.float32)
     losses = tf.reduce_sum(tf.square(predictions - tf.cast(batch[1], tf.float32)), axis=-1)
@@ -134,10 +129,6 @@ def scaled_by_all() -> Program:
 def mean_loss_of_all(own: list[tf.Variable], losses: tf.Tensor, units: tf.Tensor) -> None:
     mean = sum_over_replicas(tf.reduce_sum(losses)) / sum_over_replicas(tf.reduce_sum(units))
     own[0].assign(0.9 * own[0] + 0.1 * tf.cast(mean, own[0].dtype))
-
-
-def own_scalar() -> list[tf.Variable]:
-    return [tf.Variable(tf.zeros((), keras.config.floatx()), trainable=False, name="own")]
 
 
 def decayed() -> keras.Optimizer:

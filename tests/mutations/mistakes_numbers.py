@@ -11,12 +11,12 @@ import tensorflow as tf
 
 from .base_programs import (
     CONV,
-    CUSTOM,
-    DATA,
     EMBEDDING,
     MLP,
     NORMALIZED,
     compiled,
+    half_precision,
+    in_every_program,
     mean_over_all,
     mlp,
     num_replicas,
@@ -34,13 +34,16 @@ def loss_scaling() -> keras.Optimizer:
     return keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=1024.0)
 
 
+def loss_scaling_adam() -> keras.Optimizer:
+    return keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.01))
+
+
 LOSS_SCALE = planted(
     "loss_scale_per_replica",
-    *(
-        (name, "LossScaleOptimizer", replace(step, optimizer=loss_scaling), even(DATA[name]))
-        for name, step in CUSTOM.items()
-    ),
+    *in_every_program("LossScaleOptimizer", optimizer=loss_scaling),
+    ("mlp", "around Adam", replace(MLP, optimizer=loss_scaling_adam), even(rows)),
     ("compiled", "LossScaleOptimizer", compiled(optimizer=loss_scaling), even(rows)),
+    ("compiled", "float16 layers", compiled(half_precision, loss_scaling_adam), even(rows)),
 )
 
 
@@ -69,7 +72,7 @@ def not_a_number_at(make: Callable[[int, int], Any]) -> Callable[[int, int], Any
     return batch
 
 
-def root_of_what_is_left(losses: tf.Tensor, units: tf.Tensor, model: keras.Model) -> tf.Tensor:
+def scaled_by_share(losses: tf.Tensor, units: tf.Tensor, model: keras.Model) -> tf.Tensor:
     """A shard without a valid target divides 0 by 0."""
     return mean_over_all(losses, units, model) * (tf.reduce_sum(units) / tf.reduce_sum(units))
 
@@ -95,13 +98,13 @@ NOT_FINITE = planted(
     (
         "conv",
         "shard without a label",
-        replace(CONV, model=segmenter, losses=pixel_entropies, loss=root_of_what_is_left),
+        replace(CONV, model=segmenter, losses=pixel_entropies, loss=scaled_by_share),
         even(nothing_valid_at_the_end(labelled_images, -1)),
     ),
     (
         "mlp",
         "shard without a target",
-        replace(MLP, losses=measured_squares, loss=root_of_what_is_left),
+        replace(MLP, losses=measured_squares, loss=scaled_by_share),
         even(nothing_valid_at_the_end(rows, 0)),
     ),
     ("mlp", "NaN in the data", MLP, even(not_a_number_at(rows))),
@@ -109,7 +112,7 @@ NOT_FINITE = planted(
     (
         "embedding",
         "shard without a token",
-        replace(EMBEDDING, loss=root_of_what_is_left),
+        replace(EMBEDDING, loss=scaled_by_share),
         even(nothing_valid_at_the_end(sentences, 0)),
     ),
     ("compiled", "shard without a target", compiled(loss=balanced_loss), even(nothing_valid_at_the_end(rows, 0))),

@@ -15,6 +15,7 @@ from .base_programs import (
     ReplicaDropout,
     compiled,
     conv_net,
+    in_every_program,
     mean_over_all,
     mlp,
     num_replicas,
@@ -22,7 +23,7 @@ from .base_programs import (
     tagger,
 )
 from .cases import planted
-from .data import even, images, rows, uneven
+from .data import FEATURES, even, images, rows, uneven
 
 # --- numbers of examples
 
@@ -58,10 +59,7 @@ def epoch(make: Callable[[int, int], Any]) -> Callable[[int], tf.data.Dataset]:
 
 UNEVEN = planted(
     "uneven_batch_weighting",
-    *(
-        (name, "mean of means", replace(step, loss=mean_of_means), uneven(EVEN_DATA[name]))
-        for name, step in CUSTOM.items()
-    ),
+    *in_every_program("mean of means", EVEN_DATA, uneven, loss=mean_of_means),
     ("mlp", "keras.Loss in a step", replace(MLP, loss=keras_loss), uneven(rows)),
     ("conv", "last batch of an epoch", replace(CONV, loss=mean_of_means), epoch(images)),
     ("compiled", "fit", compiled(), uneven(rows)),
@@ -70,10 +68,7 @@ UNEVEN = planted(
 
 EMPTY = planted(
     "empty_replica",
-    *(
-        (name, "fewer examples than replicas", replace(step, loss=mean_of_means), fewer_than_replicas(EVEN_DATA[name]))
-        for name, step in CUSTOM.items()
-    ),
+    *in_every_program("fewer examples than replicas", EVEN_DATA, fewer_than_replicas, loss=mean_of_means),
     ("mlp", "rest of one example", replace(MLP, loss=mean_of_means), rest_of_one(rows)),
     ("compiled", "fewer examples than replicas", compiled(), fewer_than_replicas(rows)),
     ("compiled", "rest of one example", compiled(), rest_of_one(rows)),
@@ -99,11 +94,11 @@ class PenalizedModel(keras.Sequential):
     """Adds its penalty to a loss that Keras has scaled by 1/N already."""
 
     def __init__(self) -> None:
-        super().__init__([keras.Input((6,)), keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(1)])
+        super().__init__([keras.Input((FEATURES,)), keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(1)])
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        return loss + 0.01 * tf.add_n([tf.nn.l2_loss(tf.convert_to_tensor(v)) for v in self.trainable_variables])
+        return loss + penalty(self)
 
 
 L2 = keras.regularizers.L2(0.01)
@@ -117,10 +112,7 @@ REGULARIZED = {
 
 REGULARIZER = planted(
     "regularizer_per_replica",
-    *(
-        (name, "L2 by hand", replace(step, loss=penalty_on_each_replica), even(EVEN_DATA[name]))
-        for name, step in CUSTOM.items()
-    ),
+    *in_every_program("L2 by hand", EVEN_DATA, loss=penalty_on_each_replica),
     *(
         (
             name,

@@ -17,7 +17,6 @@ from . import (
     mistakes_state,
     mistakes_weighting,
 )
-from .base_programs import PROGRAMS
 from .cases import REPLICAS, Innocent, Mutation
 
 _MODULES = (
@@ -43,11 +42,14 @@ def _fewer_for_further_ways(cases: Sequence[Mutation]) -> list[Mutation]:
 
 
 MUTATIONS: list[Mutation] = _fewer_for_further_ways([one for module in _MODULES for one in module.MISTAKES])
+CAUSES = tuple(dict.fromkeys(one.cause for one in MUTATIONS))
 INNOCENTS: list[Innocent] = [*innocent_models.INNOCENTS, *innocent_training.INNOCENTS]
+KINDS = tuple(one.kind for one in INNOCENTS)
 
 NOT_APPLICABLE = {
     ("missing_all_reduce", "compiled"): "the optimizer of a compiled model always reduces",
-    ("dropped_replica", "N = 2, 4, 8"): "HierarchicalCopyAllReduce loses a gradient where N is odd",
+    ("dropped_replica", "N = 2, 4, 8"): "HierarchicalCopyAllReduce loses a gradient where N is odd only; by hand it"
+    " can be lost at any N",
 }
 """Where a mistake cannot be made, and why."""
 
@@ -58,17 +60,20 @@ _OTHERS = (3, 4, 5, 3, 4, 8)
 
 def of(name: str) -> list[Mutation] | list[Innocent]:
     """The mutations of a cause, or the innocent program of a kind."""
+    known = (*CAUSES, *KINDS)
+    if name not in known:
+        raise ValueError(f"{name!r} is neither a cause nor an innocent kind: choose from {', '.join(known)}")
     return [one for one in MUTATIONS if one.cause == name] or [one for one in INNOCENTS if one.kind == name]
 
 
-def names() -> list[str]:
-    """Every cause, then every kind of innocent program."""
-    return [*CAUSES, *(one.kind for one in INNOCENTS)]
+def every_run(name: str) -> list[Run]:
+    """All cases of a cause or kind, at all their N."""
+    return [(case, n) for case in of(name) for n in case.replicas]
 
 
 def sample(name: str) -> list[Run]:
     """A cause or kind at N=2 and at one N of 3 to 8; the programs, and the N, take turns from name to name."""
-    position, cases = names().index(name), of(name)
+    position, cases = (*CAUSES, *KINDS).index(name), of(name)
     first, second = (cases[(position + turn) % len(cases)] for turn in (0, 1))
     wanted = _OTHERS[position % len(_OTHERS)]
     return [(first, _nearest(first, 2)), (second, _nearest(second, wanted, least=3))]
@@ -89,9 +94,3 @@ def chosen(words: Sequence[str]) -> list[Mutation] | list[Innocent]:
         for one in found
         if isinstance(one, Innocent) or (program in ("all", one.program) and mistake in ("all", one.mistake))
     ]
-
-
-def missing() -> list[tuple[str, str]]:
-    """Causes and programs without a mutation and without a reason for that."""
-    there = {(one.cause, one.program) for one in MUTATIONS} | set(NOT_APPLICABLE)
-    return [(cause, program) for cause in CAUSES for program in PROGRAMS if (cause, program) not in there]

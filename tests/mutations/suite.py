@@ -22,6 +22,7 @@ NAMING_CHECKS = {
     "unsynchronized_variable": "replica_sync",
     "metric_aggregation": "metrics/",
     "learning_rate_scaling": "update_equivalence/",
+    "loss_scale_per_replica": "update_equivalence/overflow",
     "irreproducible_reference": "reference_reproducibility",
 }
 """Which check shows a cause; the gradients' own where nothing is said."""
