@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from distribute.causes import CAUSES
-
 from . import (
     innocent_models,
     innocent_training,
