@@ -165,4 +165,8 @@ def _variable_line(row: Mapping[str, Any]) -> str:
     line += f" off by {row['relative_l2']:.2e}"
     if row.get("ratio") is not None:
         line += f", ratio {row['ratio']:.6g}"
-    return line + (f", cosine {row['cosine']:.6g}" if row.get("cosine") is not None else "")
+    line += f", cosine {row['cosine']:.6g}" if row.get("cosine") is not None else ""
+    sums = row.get("reductions")
+    if sums and sum(sums.values()) != row["reductions_expected"]:
+        line += f", summed over replicas {' and '.join(f'{n} x by the {who}' for who, n in sums.items())}"
+    return line

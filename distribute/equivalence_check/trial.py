@@ -72,7 +72,8 @@ class Trial:
             self.dynamic, self.reference = self._traced_reference()
             self.reference.match(None)
         self.own = self.reference.read()
-        self.initial: Values = initial or variables.rounded(self.own)
+        # A mixed policy wraps the optimizer: such a build has variables that the one in float64 has not.
+        self.initial: Values = variables.rounded(self.own) | {k: v for k, v in (initial or {}).items() if k in self.own}
 
     def _traced_reference(self) -> tuple[bool, Run]:
         """The reference, and whether its step is traced without a batch size.

@@ -177,7 +177,7 @@ def from_start(value: np.ndarray, own_start: np.ndarray, start: np.ndarray) -> n
     return start if np.array_equal(value, own_start) else value + (start - own_start)
 
 
-def rounded(values: Values) -> dict[str, list[np.ndarray]]:
+def rounded(values: Values) -> dict[str, Sequence[np.ndarray]]:
     """Replica 0's values, rounded to what float32 can hold, so that runs of every dtype start from the same."""
     return {key: [_float32(copies[0])] for key, copies in values.items()}
 

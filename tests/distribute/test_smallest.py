@@ -12,7 +12,7 @@ from .programs import batch, compiled, program, strategy
 @pytest.fixture(autouse=True)
 def _enough_time(monkeypatch):
     """The search is bounded by a share of the check's time, which a busy machine may use up early."""
-    monkeypatch.setattr("distribute.equivalence._SHARE_OF_SHRINKING", 100)
+    monkeypatch.setattr("distribute.equivalence_check.verification._SHARE_OF_SHRINKING", 100)
 
 
 def local_mean(model, x, y):

@@ -1,0 +1,255 @@
+"""One call of `verify`: asks every question about a program, and collects the answers in a report."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from distribute.causes import Explanation
+from distribute.diagnosis import Diagnosis, diagnose
+from distribute.equivalence_check import (
+    communication,
+    input_checks,
+    judgement,
+    low_precision,
+    overflow,
+    random_check,
+)
+from distribute.equivalence_check.acceptance import accepted_checks, follow_arbiter
+from distribute.equivalence_check.inputs import Inputs
+from distribute.equivalence_check.judgement import Findings
+from distribute.equivalence_check.smallest import Smallest, find_smallest
+from distribute.equivalence_check.tolerances import Tolerance, tolerance
+from distribute.equivalence_check.trial import Pair, Trial
+from distribute.equivalence_check.variable_table import variable_rows
+from distribute.report import Check, Report
+
+ARBITER = "float64"
+
+_SHARE_OF_SHRINKING = 0.5
+
+
+class _TooLargeError(Exception):
+    """The replicas ran out of memory in float64."""
+
+
+class Verification:
+    """One call of `verify`: the trials, and what was found so far."""
+
+    def __init__(
+        self,
+        build: Callable[[], Any],
+        strategy: tf.distribute.Strategy,
+        inputs: Inputs,
+        steps: int,
+        dtypes: Sequence[str],
+        accept: Sequence[str],
+    ) -> None:
+        self.build, self.strategy, self.inputs = build, strategy, inputs
+        self.steps, self.dtypes, self.accept = steps, dtypes, accept
+        self.num_replicas = strategy.num_replicas_in_sync
+        self.checks: list[Check] = []
+        self.explanations: list[Explanation] = []
+        self.notes: list[str] = list(inputs.notes)
+        self.found: list[Findings] = []  # of each batch
+        self.pairs: list[tuple[Trial, Pair]] = []  # of the first batch, in each dtype
+
+    def report(self, devices: dict[str, Any], shrink: bool) -> Report:
+        """Asks every question and collects the answers."""
+        begin = time.monotonic()
+        main, row = self._main_trial()
+        try:
+            first = self._batches(main, row)
+        except _TooLargeError:
+            main, row = self._narrower(f"the replicas run out of memory in {ARBITER}, twice what they train in")
+            first = self._batches(main, row)
+        self.pairs.append((main, first.pair))
+        if main.on_host:
+            self.notes.append("the whole batch does not fit on one device: the reference ran on the host's CPU")
+        self._lower_precision(main, first)
+        self._single_questions(main, first)
+        budget_s = (time.monotonic() - begin) * _SHARE_OF_SHRINKING if shrink else 0.0
+        smallest = self._smallest(main, budget_s) if budget_s else None
+        self.notes += dict.fromkeys(main.notes)
+        found = list(dict.fromkeys(explanation.cause for explanation in self.explanations))
+        accepted = [cause for cause in self.accept if cause in found]
+        self.notes += [f"{cause} was accepted and did not occur" for cause in self.accept if cause not in accepted]
+        causes = tuple(cause for cause in found if cause not in accepted)
+        return Report(
+            checks=tuple(self.checks),
+            causes=causes,
+            explanations=_first_of_each(self.explanations, causes),
+            accepted=tuple(accepted),
+            notes=tuple(self.notes),
+            variables=variable_rows(main, first),
+            devices=devices,
+            smallest=smallest,
+        )
+
+    def _smallest(self, trial: Trial, budget_s: float) -> Smallest | None:
+        """The smallest case of the first batch with a failed check."""
+        names = [check.name for check in self.checks if check.status == "failed"]
+        failed = [found for found in self.found if any(check.name in names for check in found.checks)]
+        if not failed:
+            return None
+        fails_in = [dtype for dtype in self.dtypes if f"gradient_equivalence/{dtype}" in names]
+        try:
+            return find_smallest(
+                trial,
+                failed[0],
+                self.inputs.batches[0],
+                causes=failed[0].causes,
+                fails_in=fails_in,
+                budget_s=budget_s,
+            )
+        except Exception as error:  # noqa: BLE001 - a case that cannot be made smaller is no fault of the program
+            self.notes.append(f"the search for a smaller case ended with {type(error).__name__}: {error}")
+            return None
+
+    def _main_trial(self) -> tuple[Trial, Tolerance]:
+        """The trial that decides: float64 where the program allows it."""
+        batches = self.inputs.batches
+        if ARBITER not in self.dtypes:
+            self._skip(f"gradient_equivalence/{ARBITER}", "float64 is not among the dtypes asked for")
+            return Trial(self.build, self.strategy, self.dtypes[0], batches), tolerance(self.dtypes[0])
+        try:
+            trial = Trial(self.build, self.strategy, ARBITER, batches)
+        except Exception as error:
+            if not self._runs_in_float32():
+                raise
+            why = f"the program runs in float32 and not in {ARBITER} ({type(error).__name__}: {_one_line(error)})"
+            return self._narrower(why)
+        pinned = trial.pinned_dtype() or ARBITER
+        if pinned == ARBITER:
+            return trial, tolerance(ARBITER)
+        return self._narrower(f"the program pins its dtype ({pinned})", pinned)
+
+    def _narrower(self, why: str, dtype: str = "float32") -> tuple[Trial, Tolerance]:
+        """The trial that decides where float64 cannot."""
+        reason = f"{why}: it is judged by the table of {dtype}, weaker evidence"
+        self._skip(f"gradient_equivalence/{ARBITER}", reason)
+        self.notes.append(reason)
+        return Trial(self.build, self.strategy, "float32", self.inputs.batches), tolerance(dtype)
+
+    def _runs_in_float32(self) -> bool:
+        """Whether the program works there, after float64 failed; else the first exception is the user's."""
+        try:
+            Trial(self.build, self.strategy, "float32", self.inputs.batches)
+        except Exception:  # noqa: BLE001 - the float64 exception is the one to show
+            return False
+        return True
+
+    def _batches(self, trial: Trial, row: Tolerance) -> Findings:
+        """Every batch from the initial values; the first one with all steps. Returns the first one's findings."""
+        self.found = []
+        for number, batch in enumerate(self.inputs.batches):
+            if batch.suffix == "@uneven" and self.num_replicas == 1:
+                continue
+            pair = trial.pair(batch, self.steps if number == 0 else 1)
+            if number == 0 and trial.dtype == ARBITER and isinstance(pair.error, tf.errors.ResourceExhaustedError):
+                raise _TooLargeError  # of a limit that is meant for training in float32, verification must not die
+            found = judgement.judge_pair(trial, pair, row)
+            failed = any(check.status == "failed" for check in found.checks)
+            if self.num_replicas > 1 and pair.candidate and (number == 0 or failed):
+                self._replay(trial, found)
+                found.others += communication.communication_checks(trial, found, row)
+            elif number == 0:
+                found.others += communication.communication_checks(trial, found, row)
+            self._conclude(trial, found, row)
+            self.found.append(found)
+        if all(batch.suffix == "" for batch in self.inputs.batches) or self.num_replicas == 1:
+            self._no_uneven(trial.dtype)
+        return self.found[0]
+
+    def _replay(self, trial: Trial, found: Findings) -> None:
+        """Shard replay; where it is at its wits' end with a program, that is no fault of the program."""
+        try:
+            found.replay = trial.replay(found.pair.batch)
+            found.no_replay = "its reductions did not settle"
+        except Exception as error:  # noqa: BLE001 - the step runs elsewhere: what fails here is the replay
+            found.no_replay = f"it raised {type(error).__name__}: {' '.join(str(error).split())[-300:]}"
+
+    def _conclude(self, trial: Trial, found: Findings, row: Tolerance) -> None:
+        diagnosis = self._diagnosed(trial, found, row)
+        self.explanations += diagnosis.explanations
+        found.causes = diagnosis.causes
+        self.checks += accepted_checks(trial, found, diagnosis, self.accept, row)
+
+    def _diagnosed(self, trial: Trial, found: Findings, row: Tolerance) -> Diagnosis:
+        try:
+            return diagnose(trial, found, row)
+        except Exception as error:  # noqa: BLE001 - the checks stand, whatever the search for their cause ran into
+            self.notes.append(f"the search for the cause ended with {type(error).__name__}: {error}")
+            return Diagnosis()
+
+    def _no_uneven(self, dtype: str) -> None:
+        if self.inputs.truth is None and self.inputs.delivered is None:
+            return  # a list says itself which batches there are
+        reason = "there is one replica only" if self.num_replicas == 1 else self.inputs.reason_even
+        self._skip(f"gradient_equivalence/{dtype}@uneven", reason)
+
+    def _lower_precision(self, main: Trial, first: Findings) -> None:
+        """The other dtypes, on the first batch."""
+        for dtype in self.dtypes:
+            if dtype in (main.dtype, ARBITER):
+                continue
+            batch = self.inputs.batches[0]
+            if first.pair.error is not None:
+                self._skip(f"gradient_equivalence/{dtype}", "the replicas raised an exception: see execution")
+                continue
+            trial = Trial(self.build, self.strategy, dtype, [batch], main.initial)
+            arbiter = first.pair if main.dtype == ARBITER else None
+            pair = trial.pair(batch)
+            self.pairs.append((trial, pair))
+            found = low_precision.judge_low_precision(trial, pair, arbiter, tolerance(dtype))
+            self.checks += follow_arbiter(found, self.checks)
+            self._note_accuracy(found)
+
+    def _note_accuracy(self, found: Findings) -> None:
+        own = found.gradients
+        if own is not None and own.observed > 1e-2 and not found.failed("gradient"):
+            worst = own.worst
+            self.notes.append(
+                f"in float32 the single-device run itself is {own.observed:.2g} (relative L2) off the float64 result"
+                f" in {worst.key if worst else '?'}: both runs agree and both are wrong"
+            )
+
+    def _single_questions(self, trial: Trial, first: Findings) -> None:
+        """What is asked once, not per batch."""
+        row = tolerance(trial.dtype)
+        coverage, explained, notes = input_checks.coverage(self.inputs, self.num_replicas)
+        again = random_check.reproducibility(trial, first.pair, row)
+        randomness, same_draws = random_check.randomness_check(trial, first.pair, self.accept)
+        self.checks += [coverage, again, randomness]
+        self.notes += notes
+        self.explanations = [*explained, *self.explanations]
+        if again.status == "failed":
+            evidence = f"the same step on the same examples, run twice: {again.detail}"
+            self.explanations = [Explanation("irreproducible_reference", evidence)]
+        self.explanations += same_draws
+        self._overflow()
+        for bound in ("limit", "reference", "growth"):
+            self._skip(f"memory_bounds/{bound}", "verify measures no memory: check_memory does")
+
+    def _overflow(self) -> None:
+        """In the first dtype in which the step guards against overflow: loss scaling comes with float16."""
+        guarded = [one for one in self.pairs if overflow.looks_for_overflow(one[0])]
+        check, explanations = overflow.overflow_check(*(guarded or self.pairs)[0])
+        if check.status == "failed" and overflow.CAUSE in self.accept:
+            check = dataclasses.replace(check, status="accepted")
+        self.checks.append(check)
+        self.explanations += explanations
+
+    def _skip(self, name: str, reason: str) -> None:
+        self.checks.append(Check(name, "skipped", detail=reason))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _first_of_each(explanations: Sequence[Explanation], causes: Sequence[str]) -> tuple[Explanation, ...]:
+    """The first explanation of each cause: that of the first batch that shows it."""
+    return tuple(next(one for one in explanations if one.cause == cause) for cause in causes)

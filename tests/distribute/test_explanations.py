@@ -1,0 +1,238 @@
+"""A cause comes with the numbers that it rests on, the place in the user's code, and what to write instead."""
+
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from distribute import Program, verify
+
+from . import programs
+from .programs import batch, compiled, program, strategy
+
+HERE = Path(__file__).name
+
+
+def explained(build, data=None, num_replicas=2, **options):
+    report = verify(build, data or [batch(12)], strategy=strategy(num_replicas), dtypes=("float64",), **options)
+    assert [one.cause for one in report.explanations] == list(report.causes)
+    assert report.causes, str(report)
+    for one in report.explanations:
+        assert one.evidence
+        assert one.remedy in re.sub(r"\s+", " ", str(report))
+    return report, report.explanations[0]
+
+
+def line_of(location):
+    """The source line that a location names."""
+    file, number = re.match(r"(\S+\.py):(\d+) in ", location).groups()
+    return Path(file).read_text().splitlines()[int(number) - 1]
+
+
+def local_mean(model, x, y):
+    error = tf.square(model(x, training=True) - tf.cast(y, model.compute_dtype))
+    return tf.reduce_mean(error)
+
+
+def regularised(model, x, y):
+    return programs.squared_error(model, x, y) + 0.01 * tf.nn.l2_loss(model.trainable_variables[0])
+
+
+class TestPlaces:
+    def test_loss_of_a_custom_step(self):
+        _, one = explained(program(loss=local_mean))
+        assert "ratio 2" in one.evidence
+        assert line_of(one.location).strip() == "return tf.reduce_mean(error)"
+
+    def test_line_behind_control_flow_that_autograph_rewrites(self):
+        def looped(model, x, y):
+            total = tf.zeros((), model.compute_dtype)
+            for _ in tf.range(2):
+                total += local_mean(model, x, y)
+            if total < 0:
+                total = -total
+            return total / 2
+
+        _, one = explained(program(loss=looped))
+        assert HERE in one.location
+        assert "return total / 2" in line_of(one.location)
+
+    def test_compiled_model_is_placed_where_it_is_compiled(self):
+        _, one = explained(compiled(), [batch(7)])
+        assert one.cause == "uneven_batch_weighting"
+        assert "shard sizes [4, 3]" in one.evidence
+        assert "model.compile(" in line_of(one.location)
+
+    def test_clip_by_hand(self):
+        def clipped(gradients, context):
+            return tf.clip_by_global_norm(gradients, 0.05)[0]
+
+        _, one = explained(program(change=clipped))
+        assert one.cause == "clip_before_all_reduce"
+        assert "clip_by_global_norm" in line_of(one.location)
+
+    def test_reduction_by_hand(self):
+        def reduced(gradients, context):
+            return context.all_reduce("SUM", gradients)
+
+        _, one = explained(program(change=reduced), num_replicas=3)
+        assert one.cause == "double_all_reduce"
+        assert "1 time(s) by the step and 1 time(s) by the optimizer" in one.evidence
+        assert "context.all_reduce" in line_of(one.location)
+
+    def test_layer_where_it_was_made(self):
+        report, one = explained(program(lambda: programs.mlp(keras.layers.BatchNormalization())))
+        assert report.causes == ("local_batch_statistics", "moving_statistics_not_aggregated")
+        assert all("keras.layers.BatchNormalization()" in line_of(each.location) for each in report.explanations)
+        assert one.variable == "batch_normalization"
+
+    def test_reader_of_the_input(self):
+        def reader(context):
+            return tf.data.Dataset.from_tensor_slices(batch(24)).batch(context.get_per_replica_batch_size(24))
+
+        report = verify(program(), reader, strategy=strategy(2), dtypes=("float64",))
+        (one,) = report.explanations
+        assert one.cause == "replicated_input"
+        assert "def reader(context):" in line_of(one.location)
+
+
+class TestTermOfTheWeights:
+    def test_number_of_times_and_variable(self):
+        _, one = explained(program(loss=regularised), num_replicas=3)
+        assert one.cause == "regularizer_per_replica"
+        assert "2 times what a function of the weights alone adds" in one.evidence
+        assert one.variable == "sequential/dense/kernel"
+
+    def test_layers_with_a_regulariser_are_named(self):
+        def model():
+            return programs.mlp(keras.layers.Dense(4, kernel_regularizer="l2", name="heavy"))
+
+        def loss(model, x, y):
+            return programs.squared_error(model, x, y) + sum(model.losses)
+
+        _, one = explained(program(model, loss=loss))
+        assert "heavy" in one.evidence
+
+    def test_uneven_weights_beside_it_are_both_named(self):
+        def both(model, x, y):
+            n = tf.distribute.get_strategy().num_replicas_in_sync
+            return local_mean(model, x, y) / n + 0.01 * tf.nn.l2_loss(model.trainable_variables[0])
+
+        report, _ = explained(program(loss=both), [batch(7)])
+        assert report.causes == ("regularizer_per_replica", "uneven_batch_weighting")
+
+
+class TestNormalisers:
+    def weighted(self, name):
+        def build():
+            plain, model = program()(), programs.dense()
+            optimizer = keras.optimizers.SGD(0.1)
+            optimizer.build(model.trainable_variables)
+
+            def train_step(data):
+                weights = tf.cast(data[name], model.compute_dtype)
+                with tf.GradientTape() as tape:
+                    error = tf.square(model(data["x"]) - tf.cast(data["y"], model.compute_dtype))[:, 0]
+                    loss = tf.reduce_sum(weights * error) / tf.reduce_sum(weights)
+                    loss /= tf.distribute.get_strategy().num_replicas_in_sync
+                gradients = tape.gradient(loss, model.trainable_variables)
+                optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+                return {"loss": loss}
+
+            return Program(train_step, model=[model, plain.model])
+
+        return build
+
+    def test_sample_weights_are_found_in_the_batch(self):
+        x, y = batch(12)
+        weights = np.random.default_rng(1).uniform(0.1, 3, 12).astype("float32")
+        _, one = explained(self.weighted("importance"), [{"x": x, "y": y, "importance": weights}])
+        assert one.cause == "sample_weight_mean_per_replica"
+        assert "batch['importance']" in one.evidence
+
+    def test_flags_that_may_be_either_are_both_named(self):
+        x, y = batch(12)
+        flags = np.array([1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 0], "float32")
+        report, one = explained(self.weighted("valid_mask"), [{"x": x, "y": y, "valid_mask": flags}])
+        assert set(report.causes) <= {"masked_mean_per_replica", "sample_weight_mean_per_replica"}
+        assert "batch['valid_mask']" in one.evidence
+
+    def test_padded_tokens_of_a_compiled_model(self):
+        def build():
+            model = keras.Sequential(
+                [
+                    keras.Input((5,), dtype="int32"),
+                    keras.layers.Embedding(9, 4, mask_zero=True),
+                    keras.layers.Dense(9),
+                ]
+            )
+            model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+            return model
+
+        tokens = np.random.default_rng(0).integers(1, 9, (12, 5)).astype("int32")
+        tokens[:5, 2:] = 0
+        _, one = explained(build, [(tokens, tokens)])
+        assert one.cause == "masked_mean_per_replica"
+        assert "are not 0" in one.evidence
+
+
+class TestOverflow:
+    def build(self):
+        model = programs.dense()
+        model.compile(keras.mixed_precision.LossScaleOptimizer(keras.optimizers.SGD(0.1)), "mse")
+        return model
+
+    def test_planted_on_another_replica_than_the_first(self):
+        report, one = explained(self.build, num_replicas=3)
+        assert [check.name for check in report.failures] == ["update_equivalence/overflow"]
+        assert one.cause == "loss_scale_per_replica"
+        assert "inf" in one.evidence
+
+    def test_under_mixed_precision_of_the_user(self):
+        policy = keras.config.dtype_policy()
+        keras.config.set_dtype_policy("mixed_float16")
+        try:
+            report = verify(compiled(), [batch(12)], strategy=strategy(2))
+            assert keras.config.dtype_policy().name == "mixed_float16"
+        finally:
+            keras.config.set_dtype_policy(policy)
+        assert report.causes == ("loss_scale_per_replica",), str(report)
+        statuses = {check.name: check.status for check in report.checks}
+        assert statuses["gradient_equivalence/float64"] == "passed"
+
+    def test_accepted(self):
+        report = verify(
+            self.build, [batch(12)], strategy=strategy(2), dtypes=("float64",), accept=("loss_scale_per_replica",)
+        )
+        assert report.ok, str(report)
+        assert report.accepted == ("loss_scale_per_replica",)
+
+    def test_program_that_one_device_does_not_survive_either_is_skipped(self):
+        def checked(gradients, context):
+            return [tf.debugging.check_numerics(tf.where(tf.math.is_finite(g), g, g), "bad") for g in gradients]
+
+        report = verify(program(change=checked), [batch(12)], strategy=strategy(2), dtypes=("float64",))
+        assert report.ok, str(report)
+        (overflow,) = [check for check in report.checks if check.name == "update_equivalence/overflow"]
+        assert "one device does not go on" in overflow.detail
+
+
+class TestAcceptedRate:
+    def test_scaled_learning_rate_is_accepted_over_several_steps(self):
+        def build():
+            model = programs.dense()
+            model.compile(keras.optimizers.Adam(0.01 * tf.distribute.get_strategy().num_replicas_in_sync), "mse")
+            return model
+
+        report = verify(build, [batch(12)], strategy=strategy(3), steps=3, accept=("learning_rate_scaling",))
+        assert report.ok, str(report)
+        assert report.accepted == ("learning_rate_scaling",)
+
+
+class TestReductions:
+    def test_are_counted_by_variable(self):
+        report = verify(program(), [batch(12)], strategy=strategy(2), dtypes=("float64",))
+        rows = [row for row in report.variables if row["role"] == "trainable"]
+        assert all(row["reductions"] == {"optimizer": 1} and row["reductions_expected"] == 1 for row in rows)
