@@ -38,7 +38,8 @@ def batches():
 
 class TestTogether:
     def test_verify_passes_on_three_replicas(self):
-        report = quick(lambda: build(synchronized=True), batches(), 3, steps=2)
+        # The bias ahead of the normalisation has a gradient of zero: its update is rounding, which AdamW amplifies.
+        report = quick(lambda: build(synchronized=True), batches(), 3)
         assert report.ok, str(report)
 
     @pytest.mark.usefixtures("_mixed_precision")
