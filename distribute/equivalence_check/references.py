@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -130,7 +131,8 @@ def _tensor(gradient: Gradient, variable: Any) -> Any:
 
 def _apply(optimizer: Any, pairs: Sequence[tuple[Gradient, Any]], dtype: str) -> None:
     given = [_tensor(gradient, variable) for gradient, variable in pairs]
-    owner = defining_class(type(optimizer), "_all_reduce_sum_gradients")
+    # Where the hooks of `observe` recorded them: a subclass may do more after the reduction, such as clipping.
+    owner = defining_class(keras.optimizers.Optimizer, "_all_reduce_sum_gradients")
 
     def instead(original: Any) -> Any:
         return lambda self, grads_and_vars: [

@@ -38,7 +38,8 @@ def per_replica_randomness(model: Model) -> Model:
         model.compile("adam", loss)
 
     Not reached: `keras.random` functions with ``seed=None`` or a number, and generators that no layer holds as an
-    attribute, alone or in a list.
+    attribute, alone or in a list. Noise on weights (DropConnect) is one mask for the whole batch on one device: leave
+    such a layer out, and give the function the other layers one by one.
 
     Args:
       model: a built model or layer; its generators are changed. Give it before the first step is traced.
