@@ -32,6 +32,7 @@ def build_program(recipe: Recipe, image_shape: tuple[int, int, int], num_classes
 
 
 def _make_train_step(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> Callable[[Shard], Values]:
+    @tf.autograph.experimental.do_not_convert  # nothing here branches on a tensor, and converting it takes a second
     def train_step(shard: Shard) -> Values:
         with tf.GradientTape() as tape:
             values, weights = _per_example(model, shard, training=True)
@@ -52,6 +53,7 @@ def _make_train_step(model: keras.Model, optimizer: keras.optimizers.Optimizer) 
 def _make_evaluation_step(model: keras.Model) -> Callable[[Shard], Values]:
     """A step that returns this shard's sums of ``loss``, ``accuracy`` and ``examples``, and changes nothing."""
 
+    @tf.autograph.experimental.do_not_convert  # as above
     def evaluation_step(shard: Shard) -> Values:
         values, weights = _per_example(model, shard, training=False)
         sums = {name: tf.reduce_sum(weights * value) for name, value in values.items()}

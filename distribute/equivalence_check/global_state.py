@@ -14,15 +14,18 @@ from tensorflow.python.ops import stateful_random_ops
 
 BUILD_SEED = 20_26
 
+_NO_GRAPPLER = "disable_meta_optimizer"
+
 
 @contextlib.contextmanager
 def preserved() -> Iterator[None]:
-    """Puts floatx, dtype policy, seeds, Keras' name counters and eager mode of functions back on leaving."""
+    """Puts floatx, dtype policy, seeds, Keras' name counters and TensorFlow's options back on leaving."""
     context = tf_context.context()
     context.ensure_initialized()
     keras_state = _keras_attributes()
     eager_functions = tf.config.functions_run_eagerly()
     floatx = keras.config.floatx()
+    unoptimised = tf.config.optimizer.get_experimental_options().get(_NO_GRAPPLER, False)
     python_seed, numpy_seed = random.getstate(), np.random.get_state()
     tf_seed, tf_rng = context._seed, context._rng.getstate() if getattr(context, "_rng", None) else None
     generator = stateful_random_ops.global_generator
@@ -30,8 +33,11 @@ def preserved() -> Iterator[None]:
     try:
         # Under run_functions_eagerly nothing is traced, so nothing could be observed in a graph.
         tf.config.run_functions_eagerly(False)
+        # Each graph runs a few times only: optimising it costs more than that, a third of the whole verification.
+        tf.config.optimizer.set_experimental_options({_NO_GRAPPLER: True})
         yield
     finally:
+        tf.config.optimizer.set_experimental_options({_NO_GRAPPLER: unoptimised})
         tf.config.run_functions_eagerly(eager_functions)
         keras.config.set_floatx(floatx)
         _set_keras_attributes(keras_state)

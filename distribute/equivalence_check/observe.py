@@ -332,6 +332,11 @@ def _variable_pairs(pairs: Any) -> list[tuple[Any, Any]]:
     ]
 
 
+def converted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with autograph on, as `tf.function` would have it, called from code that autograph leaves alone."""
+    return autograph.tf_convert(function, ag_ctx.ControlStatusCtx(status=ag_ctx.Status.ENABLED))
+
+
 def _inlined(original: Any) -> Any:
     """A `tf.function` inside the step is traced into it: hooks must not stay in the user's own cache, nor XLA be on."""
 
@@ -339,10 +344,6 @@ def _inlined(original: Any) -> Any:
         if tf.executing_eagerly():
             return original(function, *args, **kwargs)
         python_function = function._python_function
-        if function._autograph:
-            python_function = autograph.tf_convert(
-                python_function, ag_ctx.ControlStatusCtx(status=ag_ctx.Status.ENABLED)
-            )
-        return python_function(*args, **kwargs)
+        return (converted(python_function) if function._autograph else python_function)(*args, **kwargs)
 
     return tf.autograph.experimental.do_not_convert(call)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -26,13 +27,18 @@ NAME = "update_equivalence/overflow"
 CAUSE = "loss_scale_per_replica"
 
 _LOOKS = {"IsFinite", "IsInf", "IsNan"}
+_STOPS = {"Assert", "CheckNumerics", "CheckNumericsV2"}
 _ROLES = (variables.TRAINABLE, variables.STATE, variables.OPTIMIZER)
 Copies = Mapping[str, Sequence[np.ndarray]]
 
 
 def looks_for_overflow(trial: Trial) -> bool:
-    """Whether the step asks if numbers are finite, as loss scaling has to."""
-    return bool(trial.reference.operations() & _LOOKS)
+    """Whether the step asks if numbers are finite, as loss scaling has to, and goes on where they are not."""
+    scaling = keras.optimizers.LossScaleOptimizer
+    if any(isinstance(optimizer, scaling) for optimizer in trial.reference.recorder.optimizers):
+        return True
+    operations = trial.reference.operations()
+    return bool(operations & _LOOKS) and not operations & _STOPS
 
 
 def overflow_check(trial: Trial, pair: Pair) -> tuple[Check, list[Explanation]]:
@@ -40,7 +46,7 @@ def overflow_check(trial: Trial, pair: Pair) -> tuple[Check, list[Explanation]]:
     if trial.num_replicas == 1 or not pair.candidate:
         return _skipped("there is one replica only, or the replicas did not run"), []
     if not looks_for_overflow(trial):
-        return _skipped("the step does not ask whether its gradients are finite"), []
+        return _skipped("the step does not go on after looking whether its gradients are finite"), []
     expected = _survived(trial, pair)
     if expected is None:
         return _skipped("one device does not go on after an overflow either"), []

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from distribute.equivalence_check import global_state, variables
+from distribute.equivalence_check import global_state, observe, variables
 from distribute.equivalence_check.observe import unwrapped
 from distribute.equivalence_check.patching import defining_class, patched
 from distribute.equivalence_check.replay import Stage, presented
@@ -37,11 +37,13 @@ class ReplayRun(Run):
         graph, self.recorder = self._traces[key]
         return graph
 
+    @tf.autograph.experimental.do_not_convert  # as in `Run`
     def _one_replica(self, shard: Any, replica: tf.Tensor) -> None:
         recorder = self.recorder
         recorder.begin_trace()
         self.stage.begin_trace(replica)
-        self.strategy.run(lambda: self._report(recorder, 0, self.subject.train_step(shard)))
+        train_step = observe.converted(self.subject.train_step)
+        self.strategy.run(lambda: self._report(recorder, 0, train_step(shard)))
 
     def replay(self, shards: Shards, initial: Values) -> list[Evidence] | None:
         """What each replica would have done; None where the reductions did not settle."""

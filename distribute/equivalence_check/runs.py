@@ -210,17 +210,18 @@ class Run:
             graph = tf.function(self._all_replicas, jit_compile=False).get_concrete_function(inputs)
         return functools.partial(graph, inputs), recorder
 
+    @tf.autograph.experimental.do_not_convert  # which takes a second for what needs none; the user's step is converted
     def _all_replicas(self, shards: Shards) -> None:
         recorder = self.recorder
         recorder.begin_trace()
+        train_step = observe.converted(self.subject.train_step)
 
         def one_replica() -> None:
             replica = observe.replica_id()
-            self._report(recorder, replica, self.subject.train_step(shards[replica]))
+            self._report(recorder, replica, train_step(shards[replica]))
 
         self.strategy.run(one_replica)
 
-    @tf.autograph.experimental.do_not_convert
     def _report(self, recorder: Recorder, replica: int, returned: Any) -> None:
         """Sends what the step returned out of the graph."""
         if not isinstance(returned, Mapping) or not (self.subject.is_keras_model or "loss" in returned):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from distribute.program import Program
 
@@ -34,10 +35,17 @@ class Subject:
         return not isinstance(self.built, Program)
 
     def prepare(self, batch: Any) -> None:
-        """Makes variables ahead of the first step where `fit` does so, too."""
-        if self.is_keras_model:
-            # What fit does under a strategy; without one, variables come with the first trace.
-            self.built._maybe_symbolic_build(data_batch=batch)
+        """Makes the variables ahead of the first step, as `fit` does under a strategy.
+
+        Without a strategy `fit` leaves that to the first trace; a model that cannot be built from shapes still does.
+        """
+        if not self.is_keras_model:
+            return
+        try:
+            self.built._symbolic_build(data_batch=batch)
+        except Exception:
+            if tf.distribute.has_strategy():
+                raise
 
     def layers(self) -> list[Any]:
         """All layers of its parts, nested ones too."""

@@ -216,7 +216,7 @@ class TestOverflow:
         report = verify(program(change=checked), [batch(12)], strategy=strategy(2), dtypes=("float64",))
         assert report.ok, str(report)
         (overflow,) = [check for check in report.checks if check.name == "update_equivalence/overflow"]
-        assert "one device does not go on" in overflow.detail
+        assert "does not go on after looking" in overflow.detail
 
 
 class TestAcceptedRate:

@@ -33,6 +33,7 @@ def state():
         "numpy": np.random.get_state()[1].tolist(),  # noqa: NPY002
         "environment": dict(os.environ),
         "hooks": hooks(),
+        "optimiser of graphs": tf.config.optimizer.get_experimental_options(),
         "eager": tf.config.functions_run_eagerly(),
         "replicas": tf.distribute.get_strategy().num_replicas_in_sync,
     }
