@@ -91,7 +91,8 @@ CAUSES: Mapping[str, Cause] = {
     ),
     "moving_statistics_not_aggregated": Cause(
         "each replica keeps moving statistics of its own, and those of the first one are saved",
-        "keras.layers.BatchNormalization(synchronized=True), whose statistics are the same on all replicas",
+        "keras.layers.BatchNormalization(synchronized=True), whose statistics are the same on all replicas; with local"
+        " batch statistics that you accept: distribute.average_moving_statistics(model)",
     ),
     "sample_weight_mean_per_replica": Cause(
         "the weighted mean is divided by each replica's own sum of weights",

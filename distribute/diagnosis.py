@@ -56,7 +56,7 @@ def diagnose(trial: Trial, found: Findings, row: Tolerance) -> Diagnosis:
             *gradient.explanations,
             *state.diverged_state(case),
             *outcomes.scaled_update(case, row),
-            *outcomes.wrong_metrics(case),
+            *(outcomes.reported_not_finite(case) or outcomes.wrong_metrics(case)),
         ],
         gradient.prediction,
         outcomes.update_ratio(case, row),

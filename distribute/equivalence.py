@@ -57,7 +57,7 @@ def verify(
     with global_state.preserved():
         chosen = chosen_strategy(devices, strategy)
         inputs = read_inputs(data, chosen)
-        verification = Verification(build, chosen, inputs, steps, dtypes, accept)
+        verification = Verification(build, chosen, inputs, steps, dtypes, accept, own_strategy=strategy is not None)
         return verification.report(described_devices(devices, chosen), shrink)
 
 

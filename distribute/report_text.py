@@ -23,7 +23,8 @@ def report_text(report: "Report") -> str:
     lines += _at_length([check for check in report.checks if check.status == "accepted"], "accepted")
     lines += _passed([check for check in report.checks if check.status == "passed"])
     lines += _skipped([check for check in report.checks if check.status == "skipped"])
-    lines += _worst_variables(report.variables)
+    others = all("@" in check.name for check in report.failures) and not report.ok
+    lines += _worst_variables(report.variables, "in the first batch, worst first" if others else "worst first")
     lines += [f"note: {note}" for note in report.notes]
     return "\n".join(lines)
 
@@ -46,8 +47,9 @@ def _causes(report: "Report") -> list[str]:
 def _smallest(one: "Smallest") -> list[str]:
     """The smallest case that fails, what plays no part, and how to run it again."""
     text = (
-        f"{one.num_replicas} replicas and {one.num_rows} examples fail in the same way: {len(one.variables)} of"
-        f" {one.compared} variables, {', '.join(one.variables[:_MOST_VARIABLES])}"
+        f"{one.num_replicas} replicas and {_counted(one.num_rows, 'example')} fail in the same way:"
+        f" {len(one.variables)} of {_counted(one.compared, 'variable')},"
+        f" {', '.join(one.variables[:_MOST_VARIABLES])}"
     )
     text += " and more" if len(one.variables) > _MOST_VARIABLES else ""
     if one.passing_replicas:
@@ -57,6 +59,10 @@ def _smallest(one: "Smallest") -> list[str]:
     if one.does_not_matter:
         text += f"; does not matter: {', '.join(one.does_not_matter)}"
     return [*_wrapped("small", text), f"        again: {one.rerun}"]
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"
 
 
 def _wrapped(label: str, text: str) -> list[str]:
@@ -135,14 +141,14 @@ def _skipped(checks: Sequence["Check"]) -> list[str]:
     ]
 
 
-def _worst_variables(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _worst_variables(rows: Sequence[Mapping[str, Any]], which: str) -> list[str]:
     if not rows:
         return []
     worst = sorted(rows, key=_badness, reverse=True)
     shown = [_variable_line(row) for row in worst[:_MOST_VARIABLES]]
     rest = len(rows) - len(shown)
     more = [f"          and {rest} more, none further off"] if rest else []
-    return ["variables, worst first:", *shown, *more]
+    return [f"variables, {which}:", *shown, *more]
 
 
 def variables_text(report: "Report") -> str:

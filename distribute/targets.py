@@ -81,7 +81,7 @@ def resolve_data(target: Target) -> Callable[[], Any]:
         raise ValueError(f"data target {name!r} may need one argument, an InputContext; needs {', '.join(missing)}")
     if not missing:
         return functools.partial(data, **keywords)
-    return lambda: lambda context: data(**{missing[0]: context}, **keywords)
+    return lambda: functools.wraps(data)(lambda context: data(**{missing[0]: context}, **keywords))
 
 
 def _import(name: str) -> Any:

@@ -1,5 +1,7 @@
 """Causes that show in what a step makes of right gradients: the update, what it reports, whether it is finite."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
 from distribute.cause_rules.case import Case
@@ -14,29 +16,46 @@ _ALIKE = 1e-3  # of the ratios of an update that went through an optimizer
 
 def not_finite(case: Case) -> list[Explanation]:
     """NaN or Inf in one of the runs; a replica without examples is the nearer explanation where there is one."""
-    place = _first_not_finite(case.candidate)
-    at_reference = _first_not_finite(case.reference)
+    place, at_reference = _first_not_finite(case.candidate), _first_not_finite(case.reference)
     if place is None and at_reference is None:
         return []
     empty = 0 in case.batch.sizes and at_reference is None
     key, replica = place or at_reference or ("", 0)
     where = "on one device" if place is None else f"on replica {replica}"
     evidence = f"first in {key} {where}" + (", and on one device" if place and at_reference else "")
-    found = [Explanation("non_finite", evidence, key)]
+    found = [case.explanation("non_finite", evidence, key, observe.LOSS)]
     if not empty:
         return found
     sizes = f"shard sizes {case.batch.sizes}, and a mean of nothing is NaN: {evidence}"
-    return [Explanation("empty_replica", sizes, key, case.where(observe.LOSS)), *found]
+    return [case.explanation("empty_replica", sizes, key, observe.LOSS), *found]
 
 
 def _first_not_finite(evidence: Evidence) -> tuple[str, int] | None:
     # A replica's own gradients come first: after the sum all replicas have it.
     for values in (evidence.local, evidence.gradients, evidence.after):
-        for key, copies in values.items():
-            for replica, copy in enumerate(copies):
-                if copy.dtype.kind in "fc" and not np.isfinite(copy).all():
-                    return key, replica
+        place = _first_among(values)
+        if place:
+            return place
     return None
+
+
+def _first_among(values: Mapping[str, Sequence[np.ndarray]]) -> tuple[str, int] | None:
+    for key, copies in values.items():
+        for replica, copy in enumerate(copies):
+            if copy.dtype.kind in "fc" and not np.isfinite(copy).all():
+                return key, replica
+    return None
+
+
+def reported_not_finite(case: Case) -> list[Explanation]:
+    """What a replica reports is NaN or Inf although its gradients are not, and one device reports a number."""
+    place = _first_among(case.candidate.outputs)
+    if place is None or _first_among(case.reference.outputs):
+        return []
+    name, replica = place
+    return [
+        case.explanation("non_finite", f"{name} on replica {replica}, its gradients are finite", name, observe.LOSS)
+    ]
 
 
 def scaled_update(case: Case, row: Tolerance) -> list[Explanation]:

@@ -25,7 +25,8 @@ def missing_all_reduce(case: Case) -> list[Explanation]:
         return []
     evidence = f"{len(own)} of {len(case.trained)} trained variables got another gradient on each replica"
     local = case.candidate.local.get(own[0])
-    if local is not None and own[0] in case.reference.gradients and len(local) == case.num_replicas:
+    by_optimizer = case.reference.gradient_source == observe.APPLIED
+    if by_optimizer and local is not None and own[0] in case.reference.gradients and len(local) == case.num_replicas:
         expected = case.reference.gradients[own[0]][0]
         if local[0].shape == expected.shape:
             off = float(np.linalg.norm(np.sum(local, axis=0) - expected) / (np.linalg.norm(expected) or 1))
@@ -50,7 +51,7 @@ def dropped(case: Case) -> list[Explanation]:
                 f"what the optimizer applies is the sum of the replicas' gradients without replica {replica}'s (off by"
                 f" {without / (float(np.linalg.norm(summed)) or 1):.2g})"
             )
-            return [case.explanation("dropped_replica", evidence, case.worst_gradient, observe.OPTIMIZER)]
+            return [case.explanation("dropped_replica", evidence, case.worst_gradient)]
     return []
 
 

@@ -25,11 +25,13 @@ def weighting(case: Case, weights: Weights) -> Weighting:
     """Explains the weights of the replicas' shards, where they are those of a known mistake."""
     if weights.actual is None:
         return Weighting([])
+    # A shard that counts for nothing on one device either (no valid token in it) says nothing of weights.
+    live = np.abs(weights.expected) > NEAR * np.abs(weights.expected).max()
     kept = np.abs(weights.actual) > NEAR * np.abs(weights.expected)
-    if not kept.all() and kept.any():
-        return _dropped(case, weights, weights.actual, kept)
-    for base, how in _readings(case, weights):
-        common = _common(weights.actual / base)
+    if not kept[live].all() and kept[live].any():
+        return _dropped(case, weights, weights.actual, live & kept)
+    for base, how in _readings(case, weights, int(live.sum())):
+        common = _common(weights.actual[live] / base[live])
         exact, causes = common_factor(case, common) if common is not None else (None, [])
         if exact is not None:
             shares = _wrong_shares(case, weights, base, how) if how else []
@@ -37,13 +39,13 @@ def weighting(case: Case, weights: Weights) -> Weighting:
     return Weighting([])
 
 
-def _readings(case: Case, weights: Weights) -> list[tuple[np.ndarray, str]]:
+def _readings(case: Case, weights: Weights, num_live: int) -> list[tuple[np.ndarray, str]]:
     """Weights that may be meant, but for a common factor: the right ones, and a mean over each replica by itself."""
     sizes = np.array(weights.sizes)
     right = (weights.expected, "")
     own = [(np.full(len(sizes), 1 / case.num_replicas), "alike"), (sizes / sizes.sum(), "by its number of examples")]
-    # A single shard with examples has any factor in common with itself: there the empty ones are the nearer cause.
-    return [own[0], right, own[1]] if len(sizes) == 1 else [right, *own]
+    # A single shard that counts has any factor in common with itself: there the empty ones are the nearer cause.
+    return [own[0], right, own[1]] if num_live == 1 else [right, *own]
 
 
 def _common(factors: np.ndarray) -> float | None:
@@ -75,7 +77,7 @@ def common_factor(case: Case, factor: float) -> tuple[float | None, list[Explana
 def _dropped(case: Case, weights: Weights, actual: np.ndarray, kept: np.ndarray) -> Weighting:
     missing = [str(replica) for replica, entered in zip(weights.replicas, kept, strict=True) if not entered]
     evidence = f"the gradient is the sum without replica {', '.join(missing)}, whose examples enter with weight 0"
-    dropped = case.explanation("dropped_replica", evidence, case.worst_gradient, observe.OPTIMIZER)
+    dropped = case.explanation("dropped_replica", evidence, case.worst_gradient)
     common = _common((actual / weights.expected)[kept])
     exact, causes = common_factor(case, common) if common is not None else (None, [])
     prediction = None if exact is None else _predicted(weights, weights.expected * kept * exact)
@@ -90,7 +92,7 @@ def _wrong_shares(case: Case, weights: Weights, base: np.ndarray, how: str) -> l
         f" {_listed(weights.expected / weights.expected.sum())} (shard sizes {sizes})"
     )
     shares = np.array(weights.sizes) / sum(weights.sizes)
-    if _common(weights.expected / shares) is None:
+    if not np.allclose(weights.expected / weights.expected.sum(), shares, rtol=NEAR):
         return normaliser_causes(case, weights, evidence)
     uneven = case.explanation("uneven_batch_weighting", evidence, case.worst_gradient, observe.LOSS)
     if 0 not in sizes:

@@ -73,16 +73,18 @@ def update_slack(before: Mapping[str, Sequence[np.ndarray]], slots: Sequence[Slo
     }
 
 
-def comparison_check(name: str, comparison: Comparison, allowed: float, unit: str = "relative L2") -> Judged:
-    """Passed where no variable is further off than `allowed`."""
+def comparison_check(
+    name: str, comparison: Comparison, allowed: float, unit: str = "relative L2", ratio: bool = True
+) -> Judged:
+    """Passed where no variable is further off than `allowed`; `ratio`: whether a common one means something."""
     worst = comparison.worst
     if worst is None:
         return Judged(Check(name, "skipped", detail="there is no such variable in this program"))
     status: Status = "passed" if worst.residual <= allowed else "failed"
-    return Judged(Check(name, status, worst.residual, allowed, described(worst, comparison, unit)), comparison)
+    return Judged(Check(name, status, worst.residual, allowed, described(worst, comparison, unit, ratio)), comparison)
 
 
-def described(worst: Difference, comparison: Comparison, unit: str = "relative L2") -> str:
+def described(worst: Difference, comparison: Comparison, unit: str = "relative L2", ratio: bool = True) -> str:
     """Where it is worst, with both values; the common ratio where one was taken out."""
     text = f"{unit}, worst in {worst.key}"
     if worst.max_abs:
@@ -93,7 +95,7 @@ def described(worst: Difference, comparison: Comparison, unit: str = "relative L
         )
     count = len(comparison.differences)
     text += f"; {count} variables compared"
-    text += f"; common ratio {comparison.measured_ratio:.12g}"
+    text += f"; common ratio {comparison.measured_ratio:.12g}" if ratio else ""
     if comparison.common_ratio != 1:
         text += f" (within {RATIO_ROUNDING:g} of 1: rounding of 1/N, taken out)"
     return text

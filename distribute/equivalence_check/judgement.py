@@ -205,7 +205,7 @@ def state_check(name: str, trial: Trial, pair: Pair, row: Tolerance) -> Judged:
     actual = checks.state_values(pair.candidate[0], before, changed)
     expected = {slot.key: after[slot.key][0] for slot in changed}
     comparison = compared(actual, expected, row, slack=slack, common_ratio=False)
-    return checks.comparison_check(name, comparison, row.relative)
+    return checks.comparison_check(name, comparison, row.relative, ratio=False)
 
 
 def saved_check(name: str, trial: Trial, pair: Pair, row: Tolerance, right_update: bool) -> Judged:
@@ -222,7 +222,7 @@ def saved_check(name: str, trial: Trial, pair: Pair, row: Tolerance, right_updat
     slack = {key: 4 * row.epsilon * float(np.linalg.norm(value.ravel())) for key, value in expected.items()}
     actual = {slot.key: [_saved_from_start(pair, slot)] for slot in slots}
     comparison = compared(actual, expected, row, slack=slack, common_ratio=False)
-    judged = checks.comparison_check(name, comparison, row.relative)
+    judged = checks.comparison_check(name, comparison, row.relative, ratio=False)
     if judged.failed and _saved_what_it_held(pair, slots):
         detail = f"{judged.check.detail}; the file holds what replica 0 held"
         return Judged(Check(name, "failed", judged.check.observed, judged.check.allowed, detail), comparison)
@@ -246,4 +246,4 @@ def reproducibility_check(name: str, first: Evidence, second: Evidence, row: Tol
     if not all(np.isfinite(copies[0]).all() for copies in first.gradients.values()):
         return Judged(Check(name, "skipped", detail="not triggered: the single-device run has NaN or Inf"))
     comparison = compared(second.gradients, checks.first_copies(first.gradients), row, common_ratio=False)
-    return checks.comparison_check(name, comparison, row.relative, "reference run twice, relative L2")
+    return checks.comparison_check(name, comparison, row.relative, "reference run twice, relative L2", ratio=False)

@@ -3,8 +3,9 @@
 The model is Hypothesis' shrunk examples. The search is bounded: no probe begins once the time granted is used up.
 """
 
+import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,84 +23,86 @@ from distribute.report import Smallest
 _PARTS = ("gradient", "update", "state")
 _SYNC = "replica_sync"
 
-# Cross-device ops that keep nothing of the devices they were made for, so that fewer replicas can use them, too.
-_ANY_DEVICES = (tf.distribute.ReductionToOneDevice, tf.distribute.HierarchicalCopyAllReduce)
+
+@dataclass(frozen=True)
+class Failure:
+    """What is shrunk.
+
+    Attributes:
+      trial, found: the program, and the batch that failed.
+      failed: names of the checks that failed and were not accepted.
+      causes: the mistakes found, without the accepted ones: the smaller case has to show the first of them, too.
+      first: the first batch of the data: a failure of the rest of an epoch is looked for in it.
+      fails_in: the dtypes in which the gradient is wrong.
+      own_strategy: whether the user gave the strategy, which then is not taken apart.
+      accept: what the user accepts.
+    """
+
+    trial: Trial
+    found: Findings
+    failed: Sequence[str]
+    causes: Sequence[str]
+    first: Batch
+    fails_in: Sequence[str]
+    own_strategy: bool
+    accept: Sequence[str]
+
+    @property
+    def part(self) -> str | None:
+        """The first part of the step that is wrong; None where the failure is none of a step."""
+        judged = self.found.judged
+        parts = (part for part in _PARTS if part in judged and judged[part].check.name in self.failed)
+        sync = f"{_SYNC}{self.found.pair.batch.suffix}"
+        return next(parts, _SYNC if sync in self.failed else None)
+
+    def alike(self, trial: Trial, found: Findings) -> bool:
+        """Whether a smaller case fails in the same part, for the same reason where one is known."""
+        if self.part == _SYNC and not found.apart or self.part != _SYNC and not found.failed(str(self.part)):
+            return False
+        if self.found.failed("communication"):
+            found.replay = trial.replay(found.pair.batch)
+            communication_checks(trial, found, tolerance(trial.dtype))
+        if not self.causes:
+            return True
+        causes = diagnose(trial, found, tolerance(trial.dtype)).causes
+        return [cause for cause in causes if cause not in self.accept][:1] == list(self.causes[:1])
 
 
 @dataclass(frozen=True)
-class _Probe:
-    """A run with fewer replicas or examples."""
+class _Case:
+    """A run with fewer replicas or examples, and which others were tried before and pass."""
 
     num_replicas: int
     num_rows: int
     found: Findings
+    passing_rows: Sequence[int] = ()
+    passing_replicas: Sequence[int] = ()
 
 
-@dataclass(frozen=True)
-class _Failure:
-    """What a smaller case has to show: the same part of the run fails, for the same reason where one is known."""
-
-    part: str
-    cause: list[str]
-    in_communication: bool
-
-    def alike(self, trial: Trial, found: Findings) -> bool:
-        """Whether `found` is such a case."""
-        if _failed_part(found) != self.part:
-            return False
-        if self.in_communication:
-            found.replay = trial.replay(found.pair.batch)
-            communication_checks(trial, found, tolerance(trial.dtype))
-        return not self.cause or diagnose(trial, found, tolerance(trial.dtype)).causes[:1] == self.cause
-
-
-def find_smallest(
-    trial: Trial, found: Findings, first: Batch, *, causes: Sequence[str], fails_in: Sequence[str], budget_s: float
-) -> Smallest | None:
-    """Looks for a smaller case that fails as `found` does; None where the failure is not one of a step.
-
-    Args:
-      trial: the program.
-      found: the failed checks of one batch.
-      first: the first batch of the data: a failure of the rest of an epoch is looked for in it.
-      causes: what `found` shows: the smaller case has to show the first of them, too.
-      fails_in: the dtypes in which the gradient is wrong.
-      budget_s: seconds after which no further probe begins.
-    """
-    part = _failed_part(found)
-    if part is None:
+def find_smallest(failure: Failure, budget_s: float) -> Smallest | None:
+    """Looks for a smaller case that fails alike; no probe begins after `budget_s` seconds."""
+    found, trial = failure.found, failure.trial
+    if found.pair.error is not None or not found.pair.candidate or failure.part is None:
         return None
-    fails = _Failure(part, list(causes[:1]), found.failed("communication"))
     deadline = time.monotonic() + budget_s
-    source = found.pair.batch if found.pair.batch.suffix != "@uneven" else first
-    best = _Probe(trial.num_replicas, sum(found.pair.batch.sizes), found)
+    best = _Case(trial.num_replicas, sum(found.pair.batch.sizes), found)
     passing: list[int] = []
-    passing_replicas: list[int] = []
-    for number in _fewer_replicas(trial):
+    for number in [*_fewer_replicas(failure), trial.num_replicas]:
         if time.monotonic() > deadline:
             break
-        passing = []
-        smaller = _smallest_rows(trial, number, source, fails, best.num_rows, deadline, passing)
+        smaller, passing_rows = _fewest_rows(failure, number, best.num_rows, deadline)
         if smaller is not None:
-            best = smaller
+            best = dataclasses.replace(smaller, passing_rows=passing_rows, passing_replicas=passing)
             break
-        passing_replicas += [number] if passing and number < trial.num_replicas else []
-    passes = (passing, passing_replicas)
-    return _described(trial, best, found, part, passes, fails_in)
+        passing += [number] if passing_rows else []
+    return _described(failure, best)
 
 
-def _failed_part(found: Findings) -> str | None:
-    if found.pair.error is not None or not found.pair.candidate:
-        return None
-    return next((part for part in _PARTS if found.failed(part)), _SYNC if found.apart else None)
-
-
-def _fewer_replicas(trial: Trial) -> Iterator[int]:
-    """Numbers of replicas to try, the present one last."""
-    ops = getattr(trial.strategy.extended, "_cross_device_ops", None)
-    if isinstance(ops, _ANY_DEVICES):
-        yield from range(2, trial.num_replicas)
-    yield trial.num_replicas
+def _fewer_replicas(failure: Failure) -> Sequence[int]:
+    """Fewer replicas, where the strategy is one that can be made of them."""
+    ops = getattr(failure.trial.strategy.extended, "_cross_device_ops", None)
+    shared = isinstance(ops, tf.distribute.ReductionToOneDevice)  # which keeps nothing of its devices
+    return range(2, failure.trial.num_replicas) if shared else ()
 
 
 def _strategy_of(trial: Trial, num_replicas: int) -> tf.distribute.Strategy:
@@ -111,26 +114,23 @@ def _strategy_of(trial: Trial, num_replicas: int) -> tf.distribute.Strategy:
     )
 
 
-def _smallest_rows(
-    trial: Trial, num_replicas: int, source: Batch, fails: _Failure, most: int, deadline: float, passing: list[int]
-) -> _Probe | None:
-    """The fewest of the batch's first rows that fail with so many replicas."""
+def _fewest_rows(failure: Failure, num_replicas: int, most: int, deadline: float) -> tuple[_Case | None, Sequence[int]]:
+    """The fewest of the batch's first rows that fail with so many replicas, and the numbers that pass."""
+    trial = failure.trial
+    passing: list[int] = []
+    source = failure.first if failure.found.pair.batch.suffix == "@uneven" else failure.found.pair.batch
     sizes = [rows for rows in _row_counts(num_replicas, most) if rows <= sum(source.sizes)]
     batches = [_head(source, rows, num_replicas) for rows in sizes]
-    if not batches:
-        return None
     probed = Trial(trial.build, _strategy_of(trial, num_replicas), trial.dtype, batches, trial.initial)
     for rows, batch in zip(sizes, batches, strict=True):
         pair = probed.pair(batch)
-        if not pair.candidate:
-            return None
+        if not pair.candidate or time.monotonic() > deadline:
+            break
         found = judgement.judge_pair(probed, pair, tolerance(trial.dtype))
-        if fails.alike(probed, found):
-            return _Probe(num_replicas, rows, found)
-        passing += [rows] if _failed_part(found) is None else []
-        if time.monotonic() > deadline:
-            return None
-    return None
+        if failure.alike(probed, found):
+            return _Case(num_replicas, rows, found), passing
+        passing += [rows] if all(check.status != "failed" for check in found.checks) else []
+    return None, passing
 
 
 def _row_counts(num_replicas: int, most: int) -> list[int]:
@@ -147,31 +147,25 @@ def _head(batch: Batch, rows: int, num_replicas: int) -> Batch:
     return Batch(f"@{rows}_rows", split(whole, num_replicas), whole, batch.dynamic)
 
 
-def _described(
-    trial: Trial,
-    best: _Probe,
-    found: Findings,
-    part: str,
-    passes: tuple[Sequence[int], Sequence[int]],
-    fails_in: Sequence[str],
-) -> Smallest:
-    passing, passing_replicas = passes
+def _described(failure: Failure, best: _Case) -> Smallest:
+    part, trial = str(failure.part), failure.trial
     wrong, compared = _wrong_variables(best.found, part, tolerance(trial.dtype).relative)
-    claims: list[tuple[str, Callable[[], bool]]] = [
-        ("the optimizer", lambda: part == "gradient"),
-        (f"the dtype ({' and '.join(fails_in)} alike)", lambda: len(fails_in) > 1 and part == "gradient"),
-        ("the number of replicas", lambda: best.num_replicas < trial.num_replicas),
-        ("the batch size", lambda: best.num_rows < sum(found.pair.batch.sizes) and not passing),
-    ]
+    fewer_rows = best.num_rows < sum(failure.found.pair.batch.sizes)
+    claims = (
+        ("the optimizer", part == "gradient"),
+        (f"the dtype ({' and '.join(failure.fails_in)} alike)", len(failure.fails_in) > 1 and part == "gradient"),
+        ("the number of replicas", best.num_replicas < trial.num_replicas and not best.passing_replicas),
+        ("the batch size", fewer_rows and not best.passing_rows),
+    )
     return Smallest(
         num_replicas=best.num_replicas,
         num_rows=best.num_rows,
         variables=wrong,
         compared=compared,
-        passing_rows=passing,
-        passing_replicas=passing_replicas,
-        does_not_matter=[what for what, holds in claims if holds()],
-        rerun=_rerun(found.pair.batch.suffix, best, trial.dtype),
+        passing_rows=best.passing_rows,
+        passing_replicas=best.passing_replicas,
+        does_not_matter=[what for what, holds in claims if holds],
+        rerun=_rerun(failure, best),
     )
 
 
@@ -184,10 +178,10 @@ def _wrong_variables(found: Findings, part: str, allowed: float) -> tuple[list[s
     return [one.key for one in wrong], len(comparison.differences)
 
 
-def _rerun(suffix: str, best: _Probe, dtype: str) -> str:
-    position = suffix.removeprefix("@")
+def _rerun(failure: Failure, best: _Case) -> str:
+    position = failure.found.pair.batch.suffix.removeprefix("@")
     data = f"data[{int(position) - 1}:]" if position.isdigit() else "data"
-    return (
-        f"verify(build, first_rows({data}, {best.num_rows}), devices=split_device({best.num_replicas}),"
-        f' dtypes=("{dtype}",))'
-    )
+    where = "strategy=strategy" if failure.own_strategy else f"devices=split_device({best.num_replicas})"
+    accepted = f", accept={tuple(failure.accept)!r}" if failure.accept else ""
+    dtype = failure.trial.dtype
+    return f'verify(build, first_rows({data}, {best.num_rows}), {where}, dtypes=("{dtype}",){accepted})'

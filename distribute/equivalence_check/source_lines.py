@@ -1,5 +1,7 @@
 """Where in the user's own files something happened: `file:line in function: code`."""
 
+import functools
+import inspect
 import linecache
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,8 +30,10 @@ def made_at(tensor: Any) -> str:
 
 
 def defined_at(function: Any) -> str:
-    """Where a function of the user's begins; empty for what is no Python function."""
-    code = getattr(function, "__code__", None)
+    """Where a function of the user's begins, below what was wrapped around it; empty for what is no Python function."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    code = getattr(inspect.unwrap(function), "__code__", None)
     return "" if code is None else f"{_shown(code.co_filename)}:{code.co_firstlineno} in {code.co_name}"
 
 

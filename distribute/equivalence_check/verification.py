@@ -20,11 +20,11 @@ from distribute.equivalence_check import (
 from distribute.equivalence_check.acceptance import accepted_checks, follow_arbiter
 from distribute.equivalence_check.inputs import Inputs
 from distribute.equivalence_check.judgement import Findings
-from distribute.equivalence_check.smallest import Smallest, find_smallest
+from distribute.equivalence_check.smallest import Failure, find_smallest
 from distribute.equivalence_check.tolerances import Tolerance, tolerance
 from distribute.equivalence_check.trial import Pair, Trial
 from distribute.equivalence_check.variable_table import variable_rows
-from distribute.report import Check, Report
+from distribute.report import Check, Report, Smallest
 
 ARBITER = "float64"
 
@@ -46,9 +46,11 @@ class Verification:
         steps: int,
         dtypes: Sequence[str],
         accept: Sequence[str],
+        own_strategy: bool,
     ) -> None:
         self.build, self.strategy, self.inputs = build, strategy, inputs
         self.steps, self.dtypes, self.accept = steps, dtypes, accept
+        self.own_strategy = own_strategy
         self.num_replicas = strategy.num_replicas_in_sync
         self.checks: list[Check] = []
         self.explanations: list[Explanation] = []
@@ -70,13 +72,13 @@ class Verification:
             self.notes.append("the whole batch does not fit on one device: the reference ran on the host's CPU")
         self._lower_precision(main, first)
         self._single_questions(main, first)
-        budget_s = (time.monotonic() - begin) * _SHARE_OF_SHRINKING if shrink else 0.0
-        smallest = self._smallest(main, budget_s) if budget_s else None
         self.notes += dict.fromkeys(main.notes)
         found = list(dict.fromkeys(explanation.cause for explanation in self.explanations))
         accepted = [cause for cause in self.accept if cause in found]
         self.notes += [f"{cause} was accepted and did not occur" for cause in self.accept if cause not in accepted]
         causes = tuple(cause for cause in found if cause not in accepted)
+        budget_s = (time.monotonic() - begin) * _SHARE_OF_SHRINKING
+        smallest = self._smallest(main, causes, budget_s) if shrink else None
         return Report(
             checks=tuple(self.checks),
             causes=causes,
@@ -88,22 +90,24 @@ class Verification:
             smallest=smallest,
         )
 
-    def _smallest(self, trial: Trial, budget_s: float) -> Smallest | None:
+    def _smallest(self, trial: Trial, causes: Sequence[str], budget_s: float) -> Smallest | None:
         """The smallest case of the first batch with a failed check."""
         names = [check.name for check in self.checks if check.status == "failed"]
         failed = [found for found in self.found if any(check.name in names for check in found.checks)]
-        if not failed:
+        if not failed or "irreproducible_reference" in causes:
             return None
-        fails_in = [dtype for dtype in self.dtypes if f"gradient_equivalence/{dtype}" in names]
+        failure = Failure(
+            trial,
+            failed[0],
+            names,
+            causes=[cause for cause in failed[0].causes if cause in causes],
+            first=self.inputs.batches[0],
+            fails_in=[dtype for dtype in self.dtypes if f"gradient_equivalence/{dtype}" in names],
+            own_strategy=self.own_strategy,
+            accept=self.accept,
+        )
         try:
-            return find_smallest(
-                trial,
-                failed[0],
-                self.inputs.batches[0],
-                causes=failed[0].causes,
-                fails_in=fails_in,
-                budget_s=budget_s,
-            )
+            return find_smallest(failure, budget_s)
         except Exception as error:  # noqa: BLE001 - a case that cannot be made smaller is no fault of the program
             self.notes.append(f"the search for a smaller case ended with {type(error).__name__}: {error}")
             return None

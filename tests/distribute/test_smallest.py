@@ -1,11 +1,13 @@
 """A failure is shrunk: the fewest replicas and examples that still fail, with a line that runs them again."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from distribute import first_rows, verify
 
+from . import programs
 from .programs import batch, compiled, program, strategy
 
 
@@ -45,21 +47,29 @@ class TestSmallest:
     def test_the_line_runs_the_small_case(self):
         build, data = compiled(), [batch(12), batch(11)]
         report, one = smallest(build, data, 3)
-        line = one.rerun.replace("devices=split_device(2)", "strategy=strategy(2)")
+        line = one.rerun.replace("strategy=strategy", "strategy=strategy(2)")
         again = eval(
             line, {"verify": verify, "build": build, "data": data, "first_rows": first_rows, "strategy": strategy}
         )
         assert again.causes == report.causes == ("uneven_batch_weighting",)
 
-    def test_mistake_of_three_replicas_is_not_shrunk_to_two(self):
+    def test_strategy_of_the_user_is_not_taken_apart(self):
         lossy = tf.distribute.MirroredStrategy(
             [f"CPU:{k}" for k in range(3)], cross_device_ops=tf.distribute.HierarchicalCopyAllReduce(num_packs=1)
         )
         report = verify(program(), [batch(12)], strategy=lossy, dtypes=("float64",))
         assert report.causes[0] == "dropped_replica"
         assert (report.smallest.num_replicas, report.smallest.num_rows) == (3, 3)
-        assert report.smallest.passing_replicas == [2]
-        assert "2 replicas pass" in str(report)
+        assert "strategy=strategy" in report.smallest.rerun
+
+    def test_what_was_accepted_is_no_part_of_it(self):
+        build = program(lambda: programs.mlp(keras.layers.BatchNormalization()))
+        accept = ("local_batch_statistics",)
+        report = verify(build, [batch(12)], strategy=strategy(2), dtypes=("float64",), accept=accept)
+        assert report.causes == ("moving_statistics_not_aggregated",)
+        assert report.smallest.variables
+        assert all("moving" in name for name in report.smallest.variables)
+        assert "accept=('local_batch_statistics',)" in report.smallest.rerun
 
     def test_can_be_turned_off_and_is_not_done_where_nothing_failed(self):
         assert verify(program(loss=local_mean), [batch()], strategy=strategy(2), shrink=False).smallest is None
