@@ -8,19 +8,33 @@ from distribute.devices import Devices, split_device
 from distribute.equivalence import verify
 from distribute.memory import MemoryCheck, check_memory, start_memory_check
 from distribute.program import Program
+from distribute.remedies.clipping import clip_after_all_reduce
+from distribute.remedies.global_mean import global_mean
+from distribute.remedies.loss_scale import AllReplicasLossScaleOptimizer
+from distribute.remedies.mean_loss import GlobalMean
+from distribute.remedies.moving_statistics import average_moving_statistics
+from distribute.remedies.padding import pad_last_batch
+from distribute.remedies.randomness import per_replica_randomness
 from distribute.report import Check, EquivalenceError, Report
 from distribute.strategy import make_strategy
 
 __all__ = [
+    "AllReplicasLossScaleOptimizer",
     "Check",
     "DeviceError",
     "Devices",
     "EquivalenceError",
+    "GlobalMean",
     "MemoryCheck",
     "Program",
     "Report",
+    "average_moving_statistics",
     "check_memory",
+    "clip_after_all_reduce",
+    "global_mean",
     "make_strategy",
+    "pad_last_batch",
+    "per_replica_randomness",
     "split_device",
     "start_memory_check",
     "verify",

@@ -1,11 +1,13 @@
 """`verify`: proves by measurement that N replicas compute what one device computes, or says what differs."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 
-from distribute.diagnosis import CAUSES, Diagnosis, diagnose
+from distribute.causes import CAUSES, Explanation
+from distribute.diagnosis import Diagnosis, diagnose
 from distribute.equivalence_check import (
     communication,
     global_state,
@@ -18,8 +20,9 @@ from distribute.equivalence_check.acceptance import accepted_checks, follow_arbi
 from distribute.equivalence_check.chosen_strategy import chosen_strategy, described_devices
 from distribute.equivalence_check.inputs import Inputs, read_inputs
 from distribute.equivalence_check.judgement import Findings
+from distribute.equivalence_check.overflow import CAUSE, looks_for_overflow, overflow_check
 from distribute.equivalence_check.tolerances import TOLERANCES, Tolerance, tolerance
-from distribute.equivalence_check.trial import Trial
+from distribute.equivalence_check.trial import Pair, Trial
 from distribute.equivalence_check.variable_table import variable_rows
 from distribute.report import Check, Report
 
@@ -88,6 +91,11 @@ def _check_options(
         raise RuntimeError("verify was called inside a strategy's scope: call it outside, it enters the scopes itself")
 
 
+def first_of_each(explanations: Sequence[Explanation], causes: Sequence[str]) -> tuple[Explanation, ...]:
+    """The first explanation of each cause: that of the first batch that shows it."""
+    return tuple(next(one for one in explanations if one.cause == cause) for cause in causes)
+
+
 class _TooLargeError(Exception):
     """The replicas ran out of memory in float64."""
 
@@ -108,8 +116,9 @@ class _Verification:
         self.steps, self.dtypes, self.accept = steps, dtypes, accept
         self.num_replicas = strategy.num_replicas_in_sync
         self.checks: list[Check] = []
-        self.causes: list[str] = []
+        self.explanations: list[Explanation] = []
         self.notes: list[str] = list(inputs.notes)
+        self.pairs: list[tuple[Trial, Pair]] = []  # of the first batch, in each dtype
 
     def report(self, devices: dict[str, Any]) -> Report:
         """Asks every question and collects the answers."""
@@ -119,16 +128,20 @@ class _Verification:
         except _TooLargeError:
             main, row = self._narrower(f"the replicas run out of memory in {ARBITER}, twice what they train in")
             first = self._batches(main, row)
+        self.pairs.append((main, first.pair))
         if main.on_host:
             self.notes.append("the whole batch does not fit on one device: the reference ran on the host's CPU")
         self._lower_precision(main, first)
         self._single_questions(main, first)
         self.notes += dict.fromkeys(main.notes)
-        accepted = [cause for cause in self.accept if cause in self.causes]
+        found = list(dict.fromkeys(explanation.cause for explanation in self.explanations))
+        accepted = [cause for cause in self.accept if cause in found]
         self.notes += [f"{cause} was accepted and did not occur" for cause in self.accept if cause not in accepted]
+        causes = tuple(cause for cause in found if cause not in accepted)
         return Report(
             checks=tuple(self.checks),
-            causes=tuple(cause for cause in dict.fromkeys(self.causes) if cause not in accepted),
+            causes=causes,
+            explanations=first_of_each(self.explanations, causes),
             accepted=tuple(accepted),
             notes=tuple(self.notes),
             variables=variable_rows(main, first),
@@ -199,9 +212,16 @@ class _Verification:
             found.no_replay = f"it raised {type(error).__name__}: {' '.join(str(error).split())[-300:]}"
 
     def _conclude(self, trial: Trial, found: Findings, row: Tolerance) -> None:
-        diagnosis: Diagnosis = diagnose(trial, found)
-        self.causes += diagnosis.causes
+        diagnosis = self._diagnosed(trial, found, row)
+        self.explanations += diagnosis.explanations
         self.checks += accepted_checks(trial, found, diagnosis, self.accept, row)
+
+    def _diagnosed(self, trial: Trial, found: Findings, row: Tolerance) -> Diagnosis:
+        try:
+            return diagnose(trial, found, row)
+        except Exception as error:  # noqa: BLE001 - the checks stand, whatever the search for their cause ran into
+            self.notes.append(f"the search for the cause ended with {type(error).__name__}: {error}")
+            return Diagnosis()
 
     def _no_uneven(self, dtype: str) -> None:
         if self.inputs.truth is None and self.inputs.delivered is None:
@@ -220,7 +240,9 @@ class _Verification:
                 continue
             trial = Trial(self.build, self.strategy, dtype, [batch], main.initial)
             arbiter = first.pair if main.dtype == ARBITER else None
-            found = low_precision.judge_low_precision(trial, trial.pair(batch), arbiter, tolerance(dtype))
+            pair = trial.pair(batch)
+            self.pairs.append((trial, pair))
+            found = low_precision.judge_low_precision(trial, pair, arbiter, tolerance(dtype))
             self.checks += follow_arbiter(found, self.checks)
             self._note_accuracy(found)
 
@@ -236,24 +258,28 @@ class _Verification:
     def _single_questions(self, trial: Trial, first: Findings) -> None:
         """What is asked once, not per batch."""
         row = tolerance(trial.dtype)
-        coverage, causes, notes = input_checks.coverage(self.inputs, self.num_replicas)
-        self.checks.append(coverage)
+        coverage, explained, notes = input_checks.coverage(self.inputs, self.num_replicas)
         again = random_check.reproducibility(trial, first.pair, row)
-        self.checks.append(again)
-        randomness = random_check.randomness_check(trial, first.pair)
-        self.checks.append(randomness)
+        randomness, same_draws = random_check.randomness_check(trial, first.pair, self.accept)
+        self.checks += [coverage, again, randomness]
         self.notes += notes
-        self.causes = causes + self.causes
+        self.explanations = [*explained, *self.explanations]
         if again.status == "failed":
-            self.causes = ["irreproducible_reference"]
-        if randomness.status == "failed":
-            self.causes.append("identical_randomness")
-            if "identical_randomness" in self.accept:
-                self.checks[-1] = Check(
-                    randomness.name, "accepted", randomness.observed, randomness.allowed, randomness.detail
-                )
+            evidence = f"the same step on the same examples, run twice: {again.detail}"
+            self.explanations = [Explanation("irreproducible_reference", evidence)]
+        self.explanations += same_draws
+        self._overflow()
         for bound in ("limit", "reference", "growth"):
             self._skip(f"memory_bounds/{bound}", "verify measures no memory: check_memory does")
+
+    def _overflow(self) -> None:
+        """In the first dtype in which the step guards against overflow: loss scaling comes with float16."""
+        guarded = [one for one in self.pairs if looks_for_overflow(one[0])]
+        check, explanations = overflow_check(*(guarded or self.pairs)[0])
+        if check.status == "failed" and CAUSE in self.accept:
+            check = dataclasses.replace(check, status="accepted")
+        self.checks.append(check)
+        self.explanations += explanations
 
     def _skip(self, name: str, reason: str) -> None:
         self.checks.append(Check(name, "skipped", detail=reason))

@@ -12,8 +12,8 @@ from distribute.devices import Devices
 from distribute.memory_check.cpu import check_in_children
 from distribute.memory_check.gpu import check_here
 from distribute.memory_check.runs import Runs
-from distribute.memory_check.targets import Target, parse_target, resolve_build, resolve_data
 from distribute.report import Report
+from distribute.targets import Target, parse_target, resolve_build, resolve_data
 
 _CHILD_TIMEOUT_S = 900.0
 

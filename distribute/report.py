@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from distribute.causes import Explanation
+
 SCHEMA_VERSION = 1
 
 Status = Literal["passed", "failed", "accepted", "skipped"]
@@ -62,6 +64,7 @@ class Report:
     Attributes:
       checks: in the order in which they were made; names are unique.
       causes: identifiers of the mistakes found, most certain first, without the accepted ones.
+      explanations: for each of the causes, in their order, its evidence, where it shows and what to do.
       accepted: identifiers that the user accepted and that did occur.
       notes: what a reader should know and no check says.
       variables: one mapping per variable, as ``report.json`` has them.
@@ -71,6 +74,7 @@ class Report:
 
     checks: Sequence[Check] = ()
     causes: Sequence[str] = ()
+    explanations: Sequence[Explanation] = ()
     accepted: Sequence[str] = ()
     notes: Sequence[str] = ()
     variables: Sequence[Mapping[str, Any]] = ()
@@ -117,6 +121,7 @@ class Report:
         return Report(
             checks=tuple(checks.values()),
             causes=_union(self.causes, other.causes),
+            explanations=(*self.explanations, *other.explanations),
             accepted=_union(self.accepted, other.accepted),
             notes=_union(self.notes, other.notes),
             variables=self.variables or other.variables,
@@ -139,12 +144,17 @@ class Report:
             "devices": dict(self.devices),
             "checks": [_strict(check) for check in self.checks],
             "causes": list(self.causes),
+            "explanations": [_explained(one) for one in self.explanations],
             "accepted": list(self.accepted),
             "notes": list(self.notes),
             "variables": [{key: _finite(value) for key, value in row.items()} for row in self.variables],
             "memory": {**EMPTY_MEMORY, **self.memory},
             "training": {},
         }
+
+
+def _explained(explanation: Explanation) -> dict[str, Any]:
+    return {**dataclasses.asdict(explanation), "mistake": explanation.mistake, "remedy": explanation.remedy}
 
 
 def _finite(value: Any) -> Any:

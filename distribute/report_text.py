@@ -15,7 +15,7 @@ _WIDTH = 102
 def report_text(report: "Report") -> str:
     """One screen; `variables_text` has every variable."""
     lines = [_verdict(report)]
-    lines += [f"cause: {cause}" for cause in report.causes]
+    lines += _causes(report)
     if report.accepted:
         lines.append(f"accepted: {', '.join(report.accepted)}")
     lines += _at_length(report.failures, "failed")
@@ -25,6 +25,28 @@ def report_text(report: "Report") -> str:
     lines += _worst_variables(report.variables)
     lines += [f"note: {note}" for note in report.notes]
     return "\n".join(lines)
+
+
+def _causes(report: "Report") -> list[str]:
+    """Each cause with its evidence, where it stands in the user's code, and the remedy."""
+    explained = {explanation.cause: explanation for explanation in report.explanations}
+    lines = []
+    for cause in report.causes:
+        one = explained.get(cause)
+        lines += _wrapped("cause", f"{cause}: {one.mistake}" if one else cause)
+        if one:
+            lines += _wrapped("", f"seen: {one.evidence}")
+            places = [text for text in (one.variable and f"first in {one.variable}", one.location) if text]
+            lines += _wrapped("", f"where: {'; '.join(places)}") if places else []
+            lines += _wrapped("", f"instead: {one.remedy}")
+    return lines
+
+
+def _wrapped(label: str, text: str) -> list[str]:
+    """The text behind a label, later lines below its beginning."""
+    return [
+        f"{label if number == 0 else '':<8}{part}".rstrip() for number, part in enumerate(textwrap.wrap(text, _WIDTH))
+    ]
 
 
 def _verdict(report: "Report") -> str:

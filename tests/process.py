@@ -40,7 +40,12 @@ def _execute(code, out, err):
 
 def run_main(*flags, cwd=None, timeout=240, **environment):
     """Runs ``python train/main.py`` with flags; returns the completed process with text output."""
-    return _run([sys.executable, str(REPOSITORY / "train/main.py"), *flags], timeout, cwd, environment)
+    return run_script("train/main.py", *flags, cwd=cwd, timeout=timeout, **environment)
+
+
+def run_script(script, *flags, cwd=None, timeout=240, **environment):
+    """Runs a script of the repository with flags; returns the completed process with text output."""
+    return _run([sys.executable, str(REPOSITORY / script), *flags], timeout, cwd, environment)
 
 
 def _run(command, timeout, cwd, environment):

@@ -39,7 +39,10 @@ class TestLayout:
         assert "train" not in names
 
     def test_no_script_edits_the_path(self):
+        """But for the one place that makes a user's own modules importable, as `python -m` does."""
         for folder in ALLOWED:
             for path in (REPOSITORY / folder).rglob("*.py"):
+                if path == REPOSITORY / "train/user_code.py":
+                    continue
                 edits = re.findall(r"sys\.path(?:\[.*\])?(?: \+?= |\.(?!index|count|copy)\w+\()", path.read_text())
                 assert not edits, (path, edits)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from train.errors import InputError, MachineError
+from train.messages import first_line
 
 _WELL_KNOWN = ("digits", "mnist", "fashion_mnist", "cifar10")
 
@@ -84,10 +84,3 @@ def damaged(name: str, folder: Path, reason: Exception | str) -> MachineError:
         f"--dataset={name}: the data in {folder} is damaged: {first_line(reason)}\n"
         "Delete that folder and run again (it is prepared anew), or choose another --data_dir."
     )
-
-
-def first_line(error: Exception | str) -> str:
-    """The first line of an error's message, without the graph nodes that TensorFlow puts around it."""
-    text = error.message if isinstance(error, tf.errors.OpError) else str(error)
-    lines = re.sub(r"\{\{.*?\}\}|\[Op:.*", "", text).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

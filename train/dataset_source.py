@@ -20,8 +20,9 @@ from absl import logging
 
 from train.data import Source
 from train.dataset_hosts import unreachable_hosts
-from train.dataset_lookup import classification_features, damaged, first_line, make_builder
+from train.dataset_lookup import classification_features, damaged, make_builder
 from train.errors import InputError, MachineError
+from train.messages import first_line
 
 # A split is cached in memory up to this size (CIFAR-10: 150 MB); beyond it, it is read anew each epoch.
 CACHE_LIMIT_BYTES = 2 * 2**30

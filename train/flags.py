@@ -13,12 +13,12 @@ FLAGS = flags.FLAGS
 _SAVE_EVERY = re.compile(r"([1-9]\d*)(m?)")
 
 
-def define_device_flags() -> None:
-    """What to run on."""
+def define_device_flags(*, least_replicas: int = 1) -> None:
+    """What to run on; without ``--virtual_gpus`` one replica for each GPU, and at least `least_replicas`."""
     flags.DEFINE_integer(
         "virtual_gpus",
         None,
-        "Number of replicas, one logical device each. Default: one per GPU, 1 on CPU.",
+        f"Number of replicas, one logical device each. Default: one per GPU, at least {least_replicas}.",
         lower_bound=1,
     )
     flags.DEFINE_integer("memory_limit", None, "Memory of each virtual GPU, in MiB.", lower_bound=1)
@@ -29,7 +29,19 @@ def define_device_flags() -> None:
         ["default", "growth", "limit"],
         "TensorFlow's memory policy. Default: limit when a limit is given or a GPU is split, else default.",
     )
-    flags.DEFINE_boolean("log_device_placement", False, "Print how many operations of one step run on each device.")
+
+
+def define_target_flags() -> None:
+    """What of the user's own to check, and for how many updates."""
+    flags.DEFINE_string(
+        "target", None, "module:function that returns what to check: a compiled keras.Model or a distribute.Program."
+    )
+    flags.DEFINE_string(
+        "data", None, "module:name of its data: a list of global batches, a Dataset, or a function that returns one."
+    )
+    for name in ("target", "data"):
+        flags.register_validator(name, bool, f"--{name} is needed, as in --{name}=my_package.my_module:name")
+    flags.DEFINE_integer("check_steps", 1, "Consecutive updates to compare, on the first batch.", lower_bound=1)
 
 
 def define_recipe_flags() -> None:
@@ -58,13 +70,13 @@ def define_recipe_flags() -> None:
         upper_bound=2**32 - 1,
     )
     flags.DEFINE_boolean("deterministic", False, "Make TensorFlow's operations repeat themselves bit for bit (slower).")
+    flags.DEFINE_boolean("log_device_placement", False, "Print how many operations of one step run on each device.")
 
 
-def define_verification_flags() -> None:
-    """What to prove before training."""
-    flags.DEFINE_enum(
-        "verify", "all", ["all", "gradients", "memory", "off"], "What to check against one device before training."
-    )
+def define_verification_flags(*, may_be_off: bool = False) -> None:
+    """What to prove; with `may_be_off` nothing, too."""
+    modes = ["all", "gradients", "memory", *(["off"] if may_be_off else [])]
+    flags.DEFINE_enum("verify", "all", modes, "What to check against one device.")
     flags.DEFINE_list(
         "accept", [], "Causes that the check may find, because you know and want them, such as local_batch_statistics."
     )
@@ -72,11 +84,15 @@ def define_verification_flags() -> None:
 
 
 def define_output_flags() -> None:
-    """Where results go."""
-    flags.DEFINE_string("output_dir", None, "Folder for report.json and checkpoints. Default: a new one under runs/.")
+    """Where results go, and how much is told."""
+    flags.DEFINE_string("output_dir", None, "Folder for everything that is written. Default: a new one under runs/.")
+    flags.DEFINE_boolean("debug", False, "Show TensorFlow's log and whole tracebacks.")
+
+
+def define_checkpoint_flags() -> None:
+    """When to save, and whether to go on with what was saved; to be called after `define_output_flags`."""
     flags.DEFINE_boolean("resume", False, "Go on from the newest checkpoint in --output_dir.")
     flags.DEFINE_string("save_every", "200", "Checkpoint after so many steps, or minutes with an m: 50, 2m.")
-    flags.DEFINE_boolean("debug", False, "Show TensorFlow's log and whole tracebacks.")
     flags.register_validator(
         "save_every",
         lambda text: _SAVE_EVERY.fullmatch(text) is not None,

@@ -1,36 +1,14 @@
-"""Turns flags into what a run needs, and refuses what cannot work: devices, seeds, schedule."""
+"""Turns flags into what a training run needs, and refuses what cannot work: seeds, schedule."""
 
 import keras
 import tensorflow as tf
 from absl import flags
 
 from configs.recipe import Recipe
-from distribute import DeviceError, Devices, split_device
+from distribute import Devices
 from train.data import Source, steps_per_epoch
-from train.errors import InputError, MachineError
+from train.errors import InputError
 from train.training import Schedule
-
-
-def make_devices(values: flags.FlagValues) -> Devices:
-    """Splits the machine as ``--virtual_gpus``, ``--memory_limit``, ``--device`` and ``--memory_policy`` say.
-
-    Raises:
-      InputError: the flags contradict each other.
-      MachineError: the machine does not have what was asked.
-    """
-    # A real machine is used as it is: one replica for each GPU. A CPU is one device.
-    num_devices = values.virtual_gpus
-    if num_devices is None:
-        num_gpus = 0 if values.device == "cpu" else len(tf.config.list_physical_devices("GPU"))
-        num_devices = max(1, num_gpus)
-    try:
-        return split_device(
-            num_devices, memory_limit_mib=values.memory_limit, kind=values.device, policy=values.memory_policy
-        )
-    except DeviceError as error:
-        raise MachineError(str(error)) from error
-    except ValueError as error:
-        raise InputError(str(error)) from error
 
 
 def require_batch_for_each_replica(recipe: Recipe, devices: Devices) -> None:

@@ -21,32 +21,15 @@ FLAGS = flags.FLAGS
 def main() -> int:
     """Trains what the flags ask for and writes ``report.json``; returns the exit code."""
     # Imported in the functions, so that --help and a misspelt flag answer before TensorFlow has loaded.
-    import tensorflow as tf
-
-    from distribute.memory_check.child_process import headline
-    from train.errors import InputError, MachineError, ScriptError
+    from train.proof import require_known_causes
     from train.recipes import recipe_from_flags
-    from train.record import Recording
+    from train.record import leave_report
     from train.run_folder import open_run_folder
 
     recipe = recipe_from_flags(FLAGS)
+    require_known_causes(FLAGS.accept)
     folder = open_run_folder(FLAGS.output_dir, resume=FLAGS.resume)
-    recording = Recording(folder)
-    try:
-        exit_code = run(recipe, folder, recording)
-    except tf.errors.ResourceExhaustedError as error:
-        memory = MachineError(f"out of memory: {headline(str(error))}; use more --memory_limit or a smaller batch")
-        recording.write(memory.exit_code, str(memory))
-        raise memory from error
-    except ScriptError as error:
-        if isinstance(error, InputError):
-            folder.remove_if_new()
-        else:
-            recording.write(error.exit_code, str(error))
-        raise
-    recording.write(exit_code)
-    print(f"report         {folder.report}")
-    return exit_code
+    return leave_report(folder, lambda recording: run(recipe, folder, recording))
 
 
 def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
@@ -57,14 +40,16 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     from train import from_flags
     from train.checkpoint import Checkpoints
     from train.dataset_source import load_source
+    from train.device_flags import make_devices
     from train.loop import make_train_function
     from train.placement import print_placement_once
+    from train.proof import describe_enforcement, exit_code_of
     from train.training import SaveInterval, run_training
-    from train.verification import Subject, describe_enforcement, exit_code_of, verify_loop, verify_recipe
+    from train.verification import Subject, verify_loop, verify_recipe
 
     console = Console()
     from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
-    recording.devices = devices = from_flags.make_devices(FLAGS)
+    recording.devices = devices = make_devices(FLAGS)
     console.print(devices.summary, highlight=False, soft_wrap=True)
     from_flags.require_batch_for_each_replica(recipe, devices)
 
@@ -109,7 +94,8 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
 if __name__ == "__main__":
     train_flags.define_device_flags()
     train_flags.define_recipe_flags()
-    train_flags.define_verification_flags()
+    train_flags.define_verification_flags(may_be_off=True)
     train_flags.define_output_flags()
+    train_flags.define_checkpoint_flags()
     flags.adopt_module_key_flags(train_flags)
     script.run(main)

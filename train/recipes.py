@@ -12,6 +12,7 @@ from absl import flags
 
 from configs.recipe import Recipe
 from train.errors import InputError
+from train.user_code import describe_failure
 
 _OVERRIDES = ("epochs", "global_batch_size", "learning_rate", "dataset", "seed")
 
@@ -51,8 +52,7 @@ def _load_module(name: str) -> ModuleType:
     except (ImportError, ValueError):  # a parent package that is missing, or a name that cannot be one
         found = None
     except Exception as error:  # noqa: BLE001  # finding a submodule runs its package, foreign code
-        reason = str(error).strip().splitlines() or [""]
-        raise InputError(f"--config={name} fails with {type(error).__name__}: {reason[0]}") from error
+        raise InputError(describe_failure(f"--config={name}", error)) from error
     if found is None:
         raise InputError(f"--config={name} is no importable module: give one, such as configs.digits, or a .py file")
     return call_recipe(name, importlib.import_module, name)
@@ -80,5 +80,4 @@ def call_recipe(name: str, function: Any, *args: Any) -> Any:
     except tf.errors.ResourceExhaustedError:
         raise
     except Exception as error:  # noqa: BLE001  # the recipe is foreign code and may raise anything
-        reason = str(error).strip().splitlines() or [""]
-        raise InputError(f"--config={name} fails with {type(error).__name__}: {reason[0]}") from error
+        raise InputError(describe_failure(f"--config={name}", error)) from error

@@ -1,15 +1,18 @@
 """What a run leaves behind: ``report.json`` and the summary on the terminal."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
 from distribute import Devices, Program, Report
 from distribute.environment import describe_environment
 from distribute.report_text import variables_text
+from train.errors import InputError, MachineError, ScriptError
+from train.messages import first_line
 from train.run_folder import RunFolder
 
 EMPTY_TRAINING: Mapping[str, Any] = {
@@ -69,6 +72,33 @@ class Recording:
         table.add_row("test accuracy", _shown(training["test_accuracy"], ".4f"))
         table.add_row("images/s", _shown(training["examples_per_second"], ",.0f"))
         console.print(table, highlight=False)
+
+
+def leave_report(folder: RunFolder, run: Callable[[Recording], int]) -> int:
+    """Calls `run` and writes ``report.json`` however it ends, except for input that was refused.
+
+    Returns:
+      The exit code that `run` returned.
+
+    Raises:
+      ScriptError: what `run` raised; running out of memory becomes a `MachineError`.
+    """
+    recording = Recording(folder)
+    try:
+        exit_code = run(recording)
+    except InputError:
+        folder.remove_if_new()
+        raise
+    except ScriptError as error:
+        recording.write(error.exit_code, str(error))
+        raise
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        memory = MachineError(f"out of memory: {first_line(error)}; use more --memory_limit or a smaller batch")
+        recording.write(memory.exit_code, str(memory))
+        raise memory from error
+    recording.write(exit_code)
+    print(f"report         {folder.report}")
+    return exit_code
 
 
 def hash_weights(program: Program) -> str:

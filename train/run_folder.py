@@ -59,8 +59,8 @@ def open_run_folder(output_dir: str | None, *, resume: bool) -> RunFolder:
         raise InputError(f"--resume: there is no checkpoint (ckpt-<step>.index) in {folder.checkpoints}")
     if steps and not resume:
         raise InputError(
-            f"--output_dir={folder.path} holds another run of {max(steps)} steps: add --resume to go on with it, "
-            "or name another folder"
+            f"--output_dir={folder.path} holds another run of {max(steps)} steps: name another folder, or go on "
+            "with that run (train/main.py --resume)"
         )
     _make_writable(folder.path)
     return folder

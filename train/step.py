@@ -1,13 +1,12 @@
 """The recipe's training step: what one replica does with its shard of the global batch."""
 
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import tensorflow as tf
 
 from configs.recipe import Recipe
-from distribute import Program
+from distribute import Program, global_mean
 from train.finite import require_finite
 
 Shard = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
@@ -34,16 +33,13 @@ def build_program(recipe: Recipe, image_shape: tuple[int, int, int], num_classes
 
 def _make_train_step(model: keras.Model, optimizer: keras.optimizers.Optimizer) -> Callable[[Shard], Values]:
     def train_step(shard: Shard) -> Values:
-        replica = tf.distribute.get_replica_context()
         with tf.GradientTape() as tape:
-            values = _sums(model, shard, training=True)
+            values, weights = _per_example(model, shard, training=True)
             # The mean over the GLOBAL batch: a mean over each replica's rows would give the rows of a smaller shard a
-            # greater weight. Every replica divides by the same number, so the sum of gradients is the gradient of
-            # the mean.
-            num_examples = replica.all_reduce(tf.distribute.ReduceOp.SUM, values.pop("examples"))
-            means = {name: value / num_examples for name, value in values.items()}
+            # greater weight.
+            means = {name: global_mean(value, weights) for name, value in values.items()}
             # A regulariser depends on the weights alone and would be counted once per replica.
-            loss = means["loss"] + sum(model.losses) / replica.num_replicas_in_sync
+            loss = means["loss"] + sum(model.losses) / tf.distribute.get_strategy().num_replicas_in_sync
         gradients = tape.gradient(loss, model.trainable_variables)
         gradients = require_finite(loss, gradients, model.trainable_variables)
         # Sums the gradients over replicas, then updates each replica's copy alike.
@@ -57,23 +53,20 @@ def _make_evaluation_step(model: keras.Model) -> Callable[[Shard], Values]:
     """A step that returns this shard's sums of ``loss``, ``accuracy`` and ``examples``, and changes nothing."""
 
     def evaluation_step(shard: Shard) -> Values:
-        return _sums(model, shard, training=False)
+        values, weights = _per_example(model, shard, training=False)
+        sums = {name: tf.reduce_sum(weights * value) for name, value in values.items()}
+        return {**sums, "examples": tf.reduce_sum(weights)}
 
     return evaluation_step
 
 
-def _sums(model: keras.Model, shard: Shard, *, training: bool) -> dict[str, Any]:
-    """Weighted sums over the rows of a shard; a row of weight 0 only stands in for an empty shard."""
+def _per_example(model: keras.Model, shard: Shard, *, training: bool) -> tuple[Values, tf.Tensor]:
+    """``loss`` and ``accuracy`` of each row [rows], and the rows' weights: 0 where one only fills an empty shard."""
     images, labels, weights = shard
     logits = model(images, training=training)
-    weights = tf.cast(weights, logits.dtype)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-    correct = tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels), logits.dtype)
-    return {
-        "loss": tf.reduce_sum(weights * losses),
-        "accuracy": tf.reduce_sum(weights * correct),
-        "examples": tf.reduce_sum(weights),
-    }
+    correct = tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels)
+    return {"loss": losses, "accuracy": tf.cast(correct, logits.dtype)}, tf.cast(weights, logits.dtype)
 
 
 def image_dtype(recipe: Recipe) -> str:

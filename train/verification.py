@@ -1,28 +1,22 @@
-"""Proof before training: the recipe's own step and input pipeline, checked against a single device.
+"""Proof before training: the recipe's own step and input pipeline, checked against a single device."""
 
-The memory check runs in processes of its own, so it is started first and measures while gradients are compared here.
-"""
-
-import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from configs.recipe import Recipe
-from distribute import Devices, MemoryCheck, Program, Report, start_memory_check, verify
-from distribute.diagnosis import CAUSES
+from distribute import Devices, Program, Report
 from train.data import Source, train_batches
 from train.errors import InputError
 from train.loop import StepFunction
 from train.loop_check import check_loop, skipped_loop_check
+from train.proof import Provable, prove
 from train.recipes import call_recipe, load_recipe
 from train.sharding import shard_input_fn
 from train.step import build_program, image_dtype
-
-MODES = ("all", "gradients", "memory", "off")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,19 +62,11 @@ class Subject:
 
 
 def verify_recipe(subject: Subject, devices: Devices, *, mode: str, accept: Sequence[str]) -> Report:
-    """Verifies what `mode` says: ``all``, ``gradients``, ``memory`` or ``off``.
-
-    Raises:
-      InputError: `accept` names an unknown cause.
-    """
-    unknown = sorted(set(accept) - set(CAUSES))
-    if unknown:
-        raise InputError(f"--accept={','.join(unknown)}: unknown; causes are {', '.join(CAUSES)}")
-    report = Report()
-    with _memory_check(subject, devices, mode) as memory:
-        if mode in ("all", "gradients"):
-            report = verify(subject.build, shard_input_fn(subject.batches), devices=devices, accept=accept)
-        return report.merge(memory.result()) if memory else report
+    """Verifies what `mode` says: ``all``, ``gradients``, ``memory`` or ``off``."""
+    build = ("train.verification:build_for_memory", _keywords(subject))
+    data = ("train.verification:random_shards", _batch_shape(subject))
+    provable = Provable(subject.build, shard_input_fn(subject.batches), build, data)
+    return prove(provable, devices, mode=mode, accept=accept)
 
 
 def verify_loop(
@@ -97,34 +83,6 @@ def verify_loop(
     else:
         check = check_loop(step_function, program, subject.build(), subject.batches())
     return report.merge(Report(checks=[check]))
-
-
-def describe_enforcement(devices: Devices, report: Report) -> Devices:
-    """`devices` with what the memory check did for a limit that TensorFlow cannot enforce on CPU."""
-    if devices.kind == "gpu" or devices.memory_limit_mib is None or not report.memory:
-        return devices
-    enforced_by = (
-        "the memory check, which ran one replica's share under it in a process of its own; nothing in training"
-    )
-    return dataclasses.replace(devices, limit_enforced_by=enforced_by)
-
-
-def exit_code_of(report: Report) -> int:
-    """0 when nothing failed, 3 when only a memory limit did not suffice, 2 for every other failed check."""
-    if report.ok:
-        return 0
-    return 3 if all(check.name.startswith("memory_bounds/limit") for check in report.failures) else 2
-
-
-@contextlib.contextmanager
-def _memory_check(subject: Subject, devices: Devices, mode: str) -> Iterator[MemoryCheck | None]:
-    if mode not in ("all", "memory"):
-        yield None
-        return
-    build = ("train.verification:build_for_memory", _keywords(subject))
-    data = ("train.verification:random_shards", _batch_shape(subject))
-    with start_memory_check(build, data, devices=devices) as check:
-        yield check
 
 
 def _keywords(subject: Subject) -> Mapping[str, Any]:

@@ -5,21 +5,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from distribute.diagnosis import Diagnosis, moving_statistics
+from distribute.cause_rules.state import moving_statistics
+from distribute.diagnosis import Diagnosis
 from distribute.equivalence_check import checks, variables
 from distribute.equivalence_check.compare import compared
 from distribute.equivalence_check.judgement import Findings
 from distribute.equivalence_check.tolerances import Tolerance
 from distribute.equivalence_check.trial import Trial
-from distribute.equivalence_check.weights import Weights, predicted
 from distribute.report import Check
 
-_WEIGHTING = {
-    "uneven_batch_weighting",
-    "loss_summed_over_replicas",
-    "loss_divided_twice",
-    "local_batch_statistics",
-}
 _STATE_AND_SYNC = {"state_equivalence", "replica_sync"}
 _GRADIENT_ON = {"gradient_equivalence", "update_equivalence", "state_equivalence"}
 _EXPLAINS = {
@@ -58,11 +52,11 @@ def _marked(check: Check, wanted: set[str]) -> Check:
 def _explained(trial: Trial, found: Findings, diagnosis: Diagnosis, wanted: set[str], row: Tolerance) -> set[str]:
     """The names of the failed checks that are right but for the accepted causes."""
     failed = {check.name: _part(check) for check in found.checks if check.status == "failed"}
-    gradient = not found.failed("gradient") or _gradient_explained(trial, found, diagnosis, wanted, row)
-    update = gradient and _update_explained(trial, found, row)
+    gradient = not found.failed("gradient") or _gradient_explained(found, diagnosis, wanted, row)
+    rate = diagnosis.update_ratio if "learning_rate_scaling" in wanted else None
+    update = gradient and _update_explained(trial, found, row, rate or 1.0)
     # Right communication means: what is left is what each replica does with its own shard.
-    replayed = "communication" in found.judged
-    replayed = replayed and not found.failed("communication") and not found.failed("communicated state")
+    replayed = _replayed(found)
     excused = _excused(trial, found, wanted)
     parts = {"gradient_equivalence"} if gradient else set()
     parts |= {"update_equivalence"} if update else set()
@@ -105,29 +99,30 @@ def _right_without_statistics(trial: Trial, found: Findings, row: Tolerance) -> 
     return {check.name for check in checked if check.status == "passed"}
 
 
-def _gradient_explained(trial: Trial, found: Findings, diagnosis: Diagnosis, wanted: set[str], row: Tolerance) -> bool:
-    """Whether single-device gradients of the shards, weighted as accepted, are the candidate's."""
-    causes = {cause for cause in diagnosis.causes if cause in _WEIGHTING}
-    if diagnosis.weights is None or not causes or not causes <= wanted:
+def _gradient_explained(found: Findings, diagnosis: Diagnosis, wanted: set[str], row: Tolerance) -> bool:
+    """Whether the accepted causes predict the candidate's gradients to the last digit."""
+    causes = {cause for cause in diagnosis.causes if cause not in _EXPLAINS}
+    if not causes or not causes <= wanted:
         return False
-    factors = _factors(diagnosis.weights, causes, len(found.pair.batch.shards))
-    expected = predicted(list(diagnosis.weights.expected * factors), diagnosis.alone)
-    return compared(found.pair.candidate[0].gradients, expected, row).observed <= row.relative
+    if diagnosis.prediction is None:
+        # What each replica does with its own gradient is one device's code too: replay holds it to that.
+        return causes == {"clip_before_all_reduce"} and _replayed(found)
+    return compared(found.pair.candidate[0].gradients, diagnosis.prediction, row).observed <= row.relative
 
 
-def _factors(weights: Weights, causes: set[str], num_replicas: int) -> np.ndarray:
-    factors = np.ones(len(weights.sizes))
-    if "uneven_batch_weighting" in causes:
-        factors = factors * sum(weights.sizes) / (num_replicas * np.array(weights.sizes))
-    if "loss_summed_over_replicas" in causes:
-        factors = factors * num_replicas
-    return factors / num_replicas if "loss_divided_twice" in causes else factors
+def _replayed(found: Findings) -> bool:
+    """Whether the replicas exchanged what they should have."""
+    ran = "communication" in found.judged
+    return ran and not found.failed("communication") and not found.failed("communicated state")
 
 
-def _update_explained(trial: Trial, found: Findings, row: Tolerance) -> bool:
-    """Whether each step's update is what the reference's optimizer makes of the candidate's gradients."""
+def _update_explained(trial: Trial, found: Findings, row: Tolerance, rate: float) -> bool:
+    """Whether each step's update is what the reference's optimizer makes of the candidate's gradients.
+
+    `rate` is the factor of an accepted learning rate, exact to what float32 holds.
+    """
     evidence = found.pair.candidate
-    replayed = trial.optimizer_replay([one.applied for one in evidence])
+    replayed = trial.optimizer_replay([one.applied for one in evidence], rate)
     if replayed is None:
         return False
     slots = checks.with_role(trial.slots, variables.TRAINABLE)

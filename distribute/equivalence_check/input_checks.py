@@ -1,5 +1,6 @@
 """The check that the replicas together saw each example once."""
 
+from distribute.causes import Explanation
 from distribute.equivalence_check import coverage as counting
 from distribute.equivalence_check.coverage import Counts
 from distribute.equivalence_check.inputs import Inputs
@@ -8,8 +9,8 @@ from distribute.report import Check
 NAME = "input_coverage"
 
 
-def coverage(inputs: Inputs, num_replicas: int) -> tuple[Check, list[str], list[str]]:
-    """The check, its causes and notes."""
+def coverage(inputs: Inputs, num_replicas: int) -> tuple[Check, list[Explanation], list[str]]:
+    """The check, its explanations and notes."""
     sizes = inputs.batches[0].sizes
     shards = f"shard sizes {sizes}"
     if inputs.delivered is None:
@@ -27,7 +28,7 @@ def coverage(inputs: Inputs, num_replicas: int) -> tuple[Check, list[str], list[
     readers = [("as the strategy reads it", inputs.delivered, 1)]
     if inputs.workers is not None:
         readers.append((f"with {num_replicas} readers, one per replica", inputs.workers, num_replicas))
-    wrong, causes, notes = [], [], []
+    wrong, explained, notes = [], [], []
     for how, seen, count in readers:
         more, less = counting.surplus(seen, inputs.truth), counting.missing(seen, inputs.truth)
         # A strategy drops an epoch's last step where not every replica gets a batch of static size.
@@ -43,7 +44,8 @@ def coverage(inputs: Inputs, num_replicas: int) -> tuple[Check, list[str], list[
                     f"{how}: {more} examples came too often, {less} of {sum(inputs.truth.values())} never",
                 )
             )
-            causes += ["replicated_input"] if more else []
+            if more:
+                explained.append(Explanation("replicated_input", wrong[-1][1], location=inputs.location))
     if wrong and _other_values(inputs):
         reason = "the data yields other values each time it is read"
         return Check(NAME, "skipped", detail=f"{reason}; {shards}"), [], [f"input coverage cannot be judged: {reason}"]
@@ -51,7 +53,7 @@ def coverage(inputs: Inputs, num_replicas: int) -> tuple[Check, list[str], list[
         text = "; ".join(message for _, message in wrong)
         return (
             Check(NAME, "failed", float(max(n for n, _ in wrong)), 0.0, f"{text}; {shards}"),
-            causes[:1],
+            explained[:1],
             notes,
         )
     total = sum(inputs.truth.values())

@@ -1,7 +1,7 @@
 """The three doors for data: a list of global batches, a `tf.data.Dataset`, a callable of an `InputContext`."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from distribute.equivalence_check.coverage import Counts, counted
+from distribute.equivalence_check.source_lines import defined_at
 
 MAX_BATCHES = 1000
 """Of a data set that does not end, this many batches are read."""
@@ -35,6 +36,14 @@ class Batch:
         """Examples per replica."""
         return [_size(shard) for shard in self.shards]
 
+    def distinct_shards(self, replicas: Sequence[int]) -> list[Any]:
+        """The shards of these replicas, each content once."""
+        seen: dict[tuple[bytes, ...], Any] = {}
+        for replica in replicas:
+            content = tuple(np.ascontiguousarray(leaf).tobytes() for leaf in tf.nest.flatten(self.shards[replica]))
+            seen.setdefault(content, self.shards[replica])
+        return list(seen.values())
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -49,6 +58,8 @@ class Inputs:
       ended: False where the epoch was cut at `MAX_BATCHES`.
       reason_even: why there is no batch of another size.
       read_again: reads one epoch of one reader once more; random transformations yield other values then.
+      notes: what a reader of the report should know.
+      location: where the user's function that makes the data begins.
     """
 
     batches: Sequence[Batch]
@@ -60,6 +71,7 @@ class Inputs:
     reason_even: str = ""
     read_again: Callable[[], Counts] | None = None
     notes: Sequence[str] = field(default_factory=tuple)
+    location: str = ""
 
 
 def read_inputs(data: Any, strategy: tf.distribute.Strategy) -> Inputs:
@@ -74,7 +86,7 @@ def read_inputs(data: Any, strategy: tf.distribute.Strategy) -> Inputs:
     if isinstance(data, list | tuple):
         return _from_list(data, strategy.num_replicas_in_sync)
     if callable(data):
-        return _from_callable(data, strategy)
+        return replace(_from_callable(data, strategy), location=defined_at(data))
     raise TypeError(
         f"data is a {type(data).__name__}: give a list of global batches, a tf.data.Dataset of global batches,"
         " or a callable that takes a tf.distribute.InputContext and returns a tf.data.Dataset"
@@ -174,9 +186,9 @@ class _Epoch:
 
     def _keep(self, number: int, shards: Sequence[Any], dynamic: bool) -> None:
         if number == 1:
-            self.first = Batch("", shards, _whole(shards), dynamic)
+            self.first = Batch("", shards, joined(shards), dynamic)
         elif self.other is None and sum(map(_size, shards)) != sum(self.first.sizes):
-            self.other = Batch("@uneven", shards, _whole(shards), dynamic)
+            self.other = Batch("@uneven", shards, joined(shards), dynamic)
 
 
 def _values(distributed: Any) -> Iterator[Any]:
@@ -203,7 +215,8 @@ def _shards(value: Any, strategy: tf.distribute.Strategy) -> list[Any]:
     return shards
 
 
-def _whole(shards: Sequence[Any]) -> Any:
+def joined(shards: Sequence[Any]) -> Any:
+    """The global batch: the shards in replica order."""
     return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *shards)
 
 

@@ -241,5 +241,7 @@ def reproducibility_check(name: str, first: Evidence, second: Evidence, row: Tol
     """The single-device run twice, under other seeds."""
     if not first.gradients:
         return Judged(Check(name, "skipped", detail="no gradient was measured"))
+    if not all(np.isfinite(copies[0]).all() for copies in first.gradients.values()):
+        return Judged(Check(name, "skipped", detail="not triggered: the single-device run has NaN or Inf"))
     comparison = compared(second.gradients, checks.first_copies(first.gradients), row, common_ratio=False)
     return checks.comparison_check(name, comparison, row.relative, "reference run twice, relative L2")

@@ -5,8 +5,9 @@ graph by `tf.numpy_function`, which works in replica threads, nested functions a
 """
 
 import contextlib
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+import functools
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,6 +19,7 @@ from tensorflow.python.autograph.core import ag_ctx
 from tensorflow.python.autograph.impl import api as autograph
 
 from distribute.equivalence_check.patching import defining_class, patched
+from distribute.equivalence_check.source_lines import made_at, user_line
 
 LOCAL = "local gradient"
 HANDED = "handed to the optimizer"
@@ -29,6 +31,15 @@ SPARSE_VALUES = "values of sparse gradients as applied"
 SPARSE_INDICES = "indices of sparse gradients as applied"
 OUTPUT = "output"
 DRAWN = "drawn"
+LAYER = "layer output"
+
+# Kinds of calls in the user's code, for `Recorder.places`.
+LOSS = "loss"
+TAPE = "tape"
+CLIP = "clip"
+OPTIMIZER = "optimizer"
+REDUCTION = "reduction"
+RANDOM = "random"
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,7 @@ class Recorder:
         self.random_ops: list[str] = []
         self.unbuilt: tuple[Any, list[Any]] | None = None
         self.reducing: set[int] = set()  # replicas that are inside an optimizer's own reduction
+        self.places: dict[str, str] = {}  # by kind of call, the user's line
         self._calls: dict[tuple[str, int], int] = defaultdict(int)
         # (key, source, index): the value of `key` is the index-th value of `source`.
         self._layout: dict[Source, list[tuple[Any, Source, int]]] = {}
@@ -85,6 +97,20 @@ class Recorder:
 
     def _store(self, source: Source, *arrays: np.ndarray) -> None:
         self._values[source].append([np.array(array) for array in arrays])
+
+    def note(self, kind: str, place: Callable[[], str]) -> None:
+        """Keeps the user's line of the first call of this kind."""
+        if not self.places.get(kind):
+            self.places[kind] = place()
+
+    def reductions(self) -> dict[int, Counter[str]]:
+        """By the identity of a variable, how often replica 0's gradient is summed, by optimizer and by the step."""
+        counts: dict[int, Counter[str]] = defaultdict(Counter)
+        for source, layout in self._layout.items():
+            if source.replica == 0 and source.kind in (APPLIED, USER_REDUCED):
+                for key, _, _ in layout:
+                    counts[id(key)]["optimizer" if source.kind == APPLIED else "step"] += 1
+        return counts
 
     def values(self, kind: str) -> dict[int, list[tuple[Any, np.ndarray]]]:
         """By replica, the (key, array) pairs of `kind` in the order of calls; loops give several per call."""
@@ -132,12 +158,95 @@ def observing(recorder: Recorder) -> Iterator[None]:
         yield
 
 
+class BuildPlaces:
+    """The user's lines that made layers, and that compiled a model."""
+
+    def __init__(self) -> None:
+        self.compiled = ""
+        self._layers: list[tuple[Any, str]] = []
+
+    def made(self, layer: Any) -> None:
+        """Notes a layer that is being made."""
+        self._layers.append((layer, user_line()))
+
+    def of(self, name: str) -> str:
+        """The user's line that made the layer of this name."""
+        return next((place for layer, place in self._layers if getattr(layer, "name", "") == name), "")
+
+
+@contextlib.contextmanager
+def building(places: BuildPlaces) -> Iterator[None]:
+    """Inside, every layer that is made and the model that is compiled are noted with the user's line."""
+
+    def making(original: Any) -> Any:
+        # Not `__init__`: Keras reads its signature to record a layer's configuration.
+        def new(cls: type, *args: Any, **kwargs: Any) -> Any:
+            layer = original.__func__(cls, *args, **kwargs)
+            places.made(layer)
+            return layer
+
+        return staticmethod(new)
+
+    def compiling(original: Any) -> Any:
+        @functools.wraps(original)
+        def compile_model(model: Any, *args: Any, **kwargs: Any) -> Any:
+            places.compiled = user_line()
+            return original(model, *args, **kwargs)
+
+        return compile_model
+
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(patched(keras.layers.Layer, "__new__", making))
+        stack.enter_context(patched(defining_class(keras.Model, "compile"), "compile", compiling))
+        yield
+
+
+@contextlib.contextmanager
+def layers(recorder: Recorder) -> Iterator[None]:
+    """Inside, every layer that is traced reports its output."""
+
+    def reporting(original: Any) -> Any:
+        @functools.wraps(original)
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            outputs = original(self, *args, **kwargs)
+            kept = [one for one in tf.nest.flatten(outputs) if tf.is_tensor(one) and one.dtype.is_floating]
+            if not tf.executing_eagerly():
+                recorder.emit(LAYER, replica_id(), [(self.name, tf.identity(one)) for one in kept])
+            return outputs
+
+        return call
+
+    with patched(keras.layers.Layer, "__call__", reporting):
+        yield
+
+
+def output_differences(reference: Recorder, candidate: Recorder, shard_sizes: Sequence[int]) -> list[tuple[str, float]]:
+    """By layer, in the order of calls, the relative L2 between its outputs on the replicas and on one device.
+
+    Outputs that do not have a row for each example are left out.
+    """
+    calls = reference.values(LAYER).get(0, [])
+    by_replica = [candidate.values(LAYER).get(replica, []) for replica in range(len(shard_sizes))]
+    found = []
+    for (name, expected), *copies in zip(calls, *by_replica, strict=False):
+        rows = [array.shape[:1] for _, array in copies]
+        if expected.shape[:1] == (sum(shard_sizes),) and rows == [(size,) for size in shard_sizes]:
+            actual = np.concatenate([array for _, array in copies])
+            off = float(np.linalg.norm((actual - expected).ravel()))
+            found.append((name, off / (float(np.linalg.norm(expected.ravel())) or 1.0)))
+    return found
+
+
 def _tape_hook(recorder: Recorder, original: Any) -> Any:
     @tf.autograph.experimental.do_not_convert
     def gradient(tape: Any, target: Any, sources: Any, *args: Any, **kwargs: Any) -> Any:
         result = original(tape, target, sources, *args, **kwargs)
         flat = zip(tf.nest.flatten(sources), tf.nest.flatten(result), strict=False)
-        recorder.emit(LOCAL, replica_id(), _variable_pairs((grad, source) for source, grad in flat))
+        pairs = _variable_pairs((grad, source) for source, grad in flat)
+        recorder.emit(LOCAL, replica_id(), pairs)
+        if pairs:
+            recorder.note(TAPE, user_line)
+            recorder.note(LOSS, lambda: made_at(tf.nest.flatten(target)[0]))
         return result
 
     return gradient
@@ -154,7 +263,11 @@ def _apply_hook(recorder: Recorder, original: Any) -> Any:
             # Mirrored slots that are made inside a graph cannot be initialised ahead of it: the trace starts again.
             recorder.unbuilt = (optimizer, variables)
             raise RuntimeError("this optimizer has no variables yet")
-        recorder.emit(HANDED, replica_id(), _variable_pairs(zip(grads, variables, strict=False)))
+        handed = _variable_pairs(zip(grads, variables, strict=False))
+        recorder.emit(HANDED, replica_id(), handed)
+        recorder.note(OPTIMIZER, user_line)
+        if handed:
+            recorder.note(CLIP, lambda: made_at(handed[0][1]))
         return original(optimizer, grads, variables if grads else trainable_variables)
 
     return apply
@@ -190,6 +303,7 @@ def _all_reduce_hook(recorder: Recorder, original: Any) -> Any:
         pairs = [(owners[id(given)], out) for given, out in flat if id(given) in owners]
         if pairs:
             recorder.emit(USER_REDUCED, replica_id(), pairs)
+            recorder.note(REDUCTION, user_line)
         return result
 
     return all_reduce

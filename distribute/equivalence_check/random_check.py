@@ -1,9 +1,14 @@
 """Two questions about randomness: does one device repeat itself, and do replicas draw different numbers?"""
 
+from collections.abc import Sequence
+
+from distribute.causes import Explanation
 from distribute.equivalence_check import global_state, judgement, randomness
 from distribute.equivalence_check.tolerances import Tolerance
 from distribute.equivalence_check.trial import Pair, Trial
-from distribute.report import Check
+from distribute.report import Check, Status
+
+CAUSE = "identical_randomness"
 
 _OTHER_SEED = 977
 
@@ -27,29 +32,28 @@ def reproducibility(trial: Trial, pair: Pair, row: Tolerance) -> Check:
     return judged.check
 
 
-def randomness_drawn(trial: Trial) -> bool:
-    """Whether the step holds random operations."""
-    return bool(trial.reference.recorder.random_ops)
+def randomness_check(trial: Trial, pair: Pair, accept: Sequence[str]) -> tuple[Check, list[Explanation]]:
+    """Whether the replicas draw different numbers for their examples, and the cause where they do not."""
+    name = "randomness"
+    if not trial.reference.recorder.random_ops:
+        return Check(name, "skipped", detail="not triggered: the step has no random operation"), []
+    if trial.num_replicas == 1 or not pair.candidate:
+        reason = "not triggered: there is one replica only, or the replicas did not run"
+        return Check(name, "skipped", detail=reason), []
+    same, draws = _drawn_alike(trial, pair)
+    if not draws:
+        return Check(name, "skipped", detail="not triggered: no random operation draws one row per example"), []
+    detail = f"{same} of {draws} random operations drew the same numbers on all {trial.num_replicas} replicas"
+    if not same:
+        return Check(name, "passed", 0.0, 0.0, detail), []
+    layer, location = trial.reference.random_layer()
+    status: Status = "accepted" if CAUSE in accept else "failed"
+    return Check(name, status, float(same), 0.0, detail), [Explanation(CAUSE, detail, layer, location)]
 
 
-def randomness_of(trial: Trial, pair: Pair) -> tuple[int, int]:
+def _drawn_alike(trial: Trial, pair: Pair) -> tuple[int, int]:
     """Draws per example that were the same on all replicas, and all of them."""
-    shards = trial.shards[pair.batch.suffix]
     run = trial.candidate
     run.write(trial.initial)
-    recorder = run.run_drawing(shards)
+    recorder = run.run_drawing(trial.shards[pair.batch.suffix])
     return randomness.identical_draws(recorder, pair.batch.sizes)
-
-
-def randomness_check(trial: Trial, pair: Pair) -> Check:
-    """Whether the replicas draw different numbers for their examples."""
-    name = "randomness"
-    if not randomness_drawn(trial):
-        return Check(name, "skipped", detail="not triggered: the step has no random operation")
-    if trial.num_replicas == 1 or not pair.candidate:
-        return Check(name, "skipped", detail="not triggered: there is one replica only, or the replicas did not run")
-    same, draws = randomness_of(trial, pair)
-    if not draws:
-        return Check(name, "skipped", detail="not triggered: no random operation draws one row per example")
-    detail = f"{same} of {draws} random operations drew the same numbers on all {trial.num_replicas} replicas"
-    return Check(name, "failed" if same else "passed", float(same), 0.0, detail)

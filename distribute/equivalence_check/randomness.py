@@ -14,8 +14,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.ops import gen_random_ops, gen_stateless_random_ops, gen_stateless_random_ops_v2
 
-from distribute.equivalence_check.observe import DRAWN, Recorder, replica_id
+from distribute.equivalence_check.observe import DRAWN, RANDOM, Recorder, replica_id
 from distribute.equivalence_check.patching import patched
+from distribute.equivalence_check.source_lines import user_line
 
 _FLOAT_OPS = {
     gen_random_ops: ("random_uniform", "random_standard_normal", "truncated_normal"),
@@ -88,6 +89,7 @@ def _fixed(
     **kwargs: Any,
 ) -> Any:
     recorder.random_ops.append(name)
+    recorder.note(RANDOM, user_line)
     template = original(shape, *args, **kwargs)
     shape = tf.cast(shape, tf.int32)
     row = tf.concat([tf.ones_like(shape[:1]), shape[1:]], axis=0)

@@ -98,12 +98,13 @@ def weighted_mean(evidence: Sequence[Evidence]) -> dict[str, np.ndarray]:
 
 
 def optimizer_replay(
-    run: Run, steps: Sequence[Mapping[str, Gradient]], initial: Values
+    run: Run, steps: Sequence[Mapping[str, Gradient]], initial: Values, rate: float = 1.0
 ) -> dict[str, list[np.ndarray]] | None:
     """What the reference's own optimizer makes of given gradients (replica 0's); None where that cannot be said.
 
     The gradients enter where reduced ones do, so that clipping is not done twice. It tells a wrong update from a
-    right update of rounded gradients, without a number for how much an optimizer amplifies rounding.
+    right update of rounded gradients, without a number for how much an optimizer amplifies rounding. `rate` multiplies
+    the learning rates.
     """
     keys = {id(slot.variable): slot.key for slot in run.slots}
     plan = [(opt, [(keys.get(id(unwrapped(v))), v) for v in given]) for opt, given in run.recorder.applications]
@@ -111,6 +112,8 @@ def optimizer_replay(
     if not plan or len(set(named)) < len(named):
         return None
     run.write(initial)
+    for optimizer, _ in plan if rate != 1.0 else ():
+        optimizer.learning_rate = optimizer.learning_rate * rate
     for gradients in steps:
         for optimizer, pairs in plan:
             known = [(gradients[key], v) for key, v in pairs if key is not None and key in gradients]

@@ -1,6 +1,8 @@
 """One build of a program in one strategy and dtype: trace its step, run it from given values, say what it did."""
 
 import contextlib
+import functools
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +18,9 @@ from distribute.equivalence_check.variables import Slot
 
 Gradient = np.ndarray | tuple[np.ndarray, np.ndarray]
 """A dense gradient, or values and indices of a sparse one."""
+
+Hooks = Callable[[Recorder], contextlib.AbstractContextManager]
+"""Set while a step is traced."""
 
 Shards = Sequence[Any]
 """One nest of arrays per replica, leading axis = example."""
@@ -84,8 +89,29 @@ class Run:
         self._first_shard = shards[0]
         self._prepared = False
         num_replicas = strategy.num_replicas_in_sync
-        with self._setting(), strategy.scope(), blamed(f"in build(), for {num_replicas} replica(s), {dtype}"):
+        self.places = observe.BuildPlaces()
+        with (
+            self._setting(),
+            strategy.scope(),
+            blamed(f"in build(), for {num_replicas} replica(s), {dtype}"),
+            observe.building(self.places),
+        ):
             self.subject = Subject(build())
+
+    def place(self, kind: str) -> str:
+        """The user's line for this kind of call in the step, or the `compile()` that stands for it."""
+        return self.recorder.places.get(kind) or self.places.compiled
+
+    def random_layer(self) -> tuple[str, str]:
+        """The first layer with a seed of Keras' own, and the user's line that made it or that draws."""
+        layers = [layer for layer in self.subject.layers() if hasattr(layer, "seed_generator")]
+        name = layers[0].name if layers else ""
+        return name, self.recorder.places.get(observe.RANDOM) or self.places.of(name)
+
+    def reductions(self) -> dict[str, dict[str, int]]:
+        """By variable, how often its gradient is summed over replicas by the optimizer and by the step itself."""
+        keys = {id(slot.variable): slot.key for slot in self.slots}
+        return {keys[i]: dict(counts) for i, counts in self.recorder.reductions().items() if i in keys}
 
     def prepare(self) -> None:
         """Makes the variables that `fit` would make ahead of the first step."""
@@ -139,6 +165,15 @@ class Run:
             with self._setting(), self.strategy.scope():
                 optimizer.build(trained)
 
+    def operations(self) -> set[str]:
+        """The types of all operations of the step, those of its branches, loops and functions among them."""
+        found = set()
+        for graph, _ in self._traces.values():
+            definition = graph.graph.as_graph_def()
+            nodes = itertools.chain(definition.node, *(one.node_def for one in definition.library.function))
+            found |= {node.op for node in nodes}
+        return found
+
     def narrower_gradients(self) -> set[str]:
         """Dtypes narrower than the run's own through which its gradient passes, such as a loss taken in float32."""
         found = set()
@@ -153,12 +188,27 @@ class Run:
 
     def run_drawing(self, shards: Shards) -> Recorder:
         """One step with its randomness left in; the recorder holds what was drawn."""
+        graph, recorder = self.traced_inside(shards, randomness.drawn)
+        graph()
+        return recorder
+
+    def run_layers(self, shards: Shards) -> Recorder:
+        """One step with its randomness taken out; the recorder holds the outputs of all layers."""
+        graph, recorder = self.traced_inside(shards, randomness.taken_out, observe.layers)
+        graph()
+        return recorder
+
+    def traced_inside(self, shards: Shards, *around: Hooks) -> tuple[Callable[[], Any], Recorder]:
+        """The step traced afresh inside further hooks, as a function that runs it, and what records its values."""
+        kept, recorder = self.recorder, Recorder()
         inputs = [tensors(shard) for shard in shards]
-        self.recorder = Recorder()
-        with self._setting(), observe.observing(self.recorder), randomness.drawn(self.recorder):
-            function = tf.function(self._all_replicas, jit_compile=False)
-            function(inputs)
-        return self.recorder
+        with contextlib.ExitStack() as stack:
+            for context in (self._setting(), observe.observing(recorder), *(hooks(recorder) for hooks in around)):
+                stack.enter_context(context)
+            stack.callback(setattr, self, "recorder", kept)
+            self.recorder = recorder
+            graph = tf.function(self._all_replicas, jit_compile=False).get_concrete_function(inputs)
+        return functools.partial(graph, inputs), recorder
 
     def _all_replicas(self, shards: Shards) -> None:
         recorder = self.recorder

@@ -39,10 +39,21 @@ class Subject:
             # What fit does under a strategy; without one, variables come with the first trace.
             self.built._maybe_symbolic_build(data_batch=batch)
 
+    def layers(self) -> list[Any]:
+        """All layers of its parts, nested ones too."""
+        return [layer for part in self.parts if isinstance(part, keras.Layer) for layer in part._flatten_layers()]
+
     def batch_normalizations(self) -> list[Any]:
         """Its BatchNormalization layers."""
-        layers = [layer for part in self.parts if isinstance(part, keras.Layer) for layer in part._flatten_layers()]
-        return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
+        return [layer for layer in self.layers() if isinstance(layer, keras.layers.BatchNormalization)]
+
+    def regularized_layers(self) -> list[Any]:
+        """Layers with a weight that a regulariser of Keras' own looks at."""
+        return [
+            layer
+            for layer in self.layers()
+            if any(getattr(variable, "regularizer", None) for variable in layer._trainable_variables)
+        ]
 
     def metrics(self) -> dict[str, Any]:
         """`result()` of each Keras metric."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from distribute.equivalence_check import global_state, references, runs, variables
+from distribute.equivalence_check import global_state, observe, references, runs, variables
 from distribute.equivalence_check.blame import blamed
-from distribute.equivalence_check.inputs import Batch
+from distribute.equivalence_check.inputs import Batch, joined
 from distribute.equivalence_check.references import ReplayRun
 from distribute.equivalence_check.runs import Evidence, Run
 from distribute.equivalence_check.subject import Subject
@@ -172,6 +172,21 @@ class Trial:
             pair.error = error
         return pair
 
+    def pair_on(self, shards: Sequence[Any]) -> Pair:
+        """Both runs, one step, with other examples; the candidate may have failed."""
+        batch = Batch(f"@further_{len(self.shards)}", shards, joined(shards), self.dynamic)
+        self.shards[batch.suffix] = runs.cast(batch.shards, self.dtype)
+        self.wholes[batch.suffix] = runs.cast([batch.whole], self.dtype)
+        return self.pair(batch)
+
+    def layer_differences(self, batch: Batch) -> list[tuple[str, float]]:
+        """By layer, in the order of calls, the relative L2 between its outputs on the replicas and on one device."""
+        self.reference.write(self.initial)
+        reference = self.reference.run_layers(self.wholes[batch.suffix])
+        self.candidate.write(self.initial)
+        candidate = self.candidate.run_layers(self.shards[batch.suffix])
+        return observe.output_differences(reference, candidate, batch.sizes)
+
     def _run_candidate(self, pair: Pair, steps: int) -> None:
         run = self.candidate
         run.write(self.initial)
@@ -209,10 +224,10 @@ class Trial:
         """The single-device step on each shard by itself."""
         return references.each_shard_alone(self.reference, self.shards[batch.suffix], self.initial, self.dynamic)
 
-    def optimizer_replay(self, steps: Sequence[Any]) -> dict[str, list[Any]] | None:
-        """What the reference's optimizer makes of these gradients, from the initial values."""
+    def optimizer_replay(self, steps: Sequence[Any], rate: float = 1.0) -> dict[str, list[Any]] | None:
+        """What the reference's optimizer makes of these gradients, from the initial values, at `rate` times its own."""
         try:
-            return references.optimizer_replay(self.reference, steps, self.initial)
+            return references.optimizer_replay(self.reference, steps, self.initial, rate)
         except Exception as error:  # noqa: BLE001 - without this evidence the direct comparison stands
             self.notes.append(f"the optimizer could not be replayed: {type(error).__name__}: {error}")
             return None

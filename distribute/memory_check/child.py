@@ -10,9 +10,11 @@ import keras
 from distribute.memory_check.child_main import Channel
 from distribute.memory_check.shards import first_shards, join, num_examples
 from distribute.memory_check.steps import StepRecorder, evaluate, state_bytes, train
-from distribute.memory_check.targets import FINDING_TARGETS, Target, resolve_build, resolve_data
+from distribute.targets import Target, resolve_build, resolve_data
 
 CPU = "CPU:0"
+# The phase in which a ValueError says that a target cannot be found or called.
+FINDING_TARGETS = "finding the targets"
 
 Role = Literal["reference", "replica"]
 

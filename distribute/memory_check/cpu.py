@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from distribute.memory_check.advice import search_limit
+from distribute.memory_check.child import FINDING_TARGETS
 from distribute.memory_check.child_process import Outcome
 from distribute.memory_check.runs import Runs, may_be_out_of_memory, trace_of
-from distribute.memory_check.targets import FINDING_TARGETS
 from distribute.memory_check.trace import MemoryTrace
 from distribute.memory_check.verdict import Measured, OutOfLimit, report_failure, report_on
 from distribute.report import Report

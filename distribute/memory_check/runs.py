@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from distribute.memory_check.child_process import ChildProcess, Outcome
-from distribute.memory_check.targets import Target
 from distribute.memory_check.trace import MemoryTrace
+from distribute.targets import Target
 
 _ENTRY = "distribute.memory_check.child:run"
 _OUT_OF_MEMORY = ("ResourceExhaustedError", "MemoryError")

@@ -1,6 +1,6 @@
 import pytest
 
-from distribute.memory_check.targets import parse_target, resolve_build, resolve_data
+from distribute.targets import parse_target, resolve_build, resolve_data
 
 HERE = "tests.distribute.test_targets"
 

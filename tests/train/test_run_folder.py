@@ -21,7 +21,7 @@ class TestOpenRunFolder:
 
     def test_a_folder_of_another_run_is_not_touched(self, tmp_path):
         leave_checkpoint(tmp_path, 70)
-        with pytest.raises(InputError, match=r"holds another run of 70 steps: add --resume"):
+        with pytest.raises(InputError, match=r"holds another run of 70 steps: name another folder, .*--resume"):
             open_run_folder(str(tmp_path), resume=False)
         assert open_run_folder(str(tmp_path), resume=True).path == tmp_path
 

@@ -8,13 +8,11 @@ import functools
 import importlib
 import inspect
 import json
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 Target = str | tuple[str, Mapping[str, Any]]
-
-# The phase of a child process in which a ValueError says that a target cannot be found or called.
-FINDING_TARGETS = "finding the targets"
 
 _FORM = 'a target is "package.module:name" or ("package.module:name", {keyword: JSON value})'
 
@@ -27,7 +25,7 @@ def parse_target(target: Target) -> tuple[str, dict[str, Any]]:
     """
     name, keywords = (target, {}) if isinstance(target, str) else _pair(target)
     module, _, attribute = name.partition(":")
-    if not module or not attribute:
+    if not module or not attribute or module.startswith("."):
         raise ValueError(f"{_FORM}; got {target!r}")
     if module == "__main__":
         raise ValueError(f"{name!r}: another process cannot import __main__; put {attribute!r} into a module")
@@ -94,12 +92,19 @@ def _import(name: str) -> Any:
         # A module that the target's own module fails to import is that module's error, and goes up unchanged.
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise
-        raise ValueError(f"target {name!r}: there is no module {error.name!r} on sys.path") from error
+        parent = sys.modules.get(error.name.rpartition(".")[0])
+        within = f"in package {_described(parent)}: does its folder need an __init__.py?" if parent else "on sys.path"
+        raise ValueError(f"target {name!r}: there is no module {error.name!r} {within}") from error
     for attribute in attributes.split("."):
         if not hasattr(found, attribute):
-            raise ValueError(f"target {name!r}: {module_name!r} has no {attributes!r}")
+            raise ValueError(f"target {name!r}: module {_described(found)} has no {attributes!r}")
         found = getattr(found, attribute)
     return found
+
+
+def _described(module: Any) -> str:
+    """With its file: another module of that name may have come first on the path."""
+    return f"{module.__name__!r} ({getattr(module, '__file__', None) or 'a folder'})"
 
 
 def _required_parameters(function: Callable[..., Any], bound: Mapping[str, Any]) -> list[str]:

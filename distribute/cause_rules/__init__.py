@@ -1,0 +1,1 @@
+"""The parts of `distribute.diagnosis`: each module looks for one group of causes."""

@@ -1,0 +1,81 @@
+"""Weighted and masked means: which array of the batch holds what each replica divided by?"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from distribute.cause_rules.case import NEAR, Case
+from distribute.causes import Explanation
+from distribute.equivalence_check import observe
+from distribute.equivalence_check.weights import Weights
+
+SAMPLE_WEIGHTS = "sample_weight_mean_per_replica"
+MASK = "masked_mean_per_replica"
+_MOST_VALUES = 5  # padding is one of the most frequent values
+
+
+def normaliser_causes(case: Case, weights: Weights, evidence: str) -> list[Explanation]:
+    """The causes for shards that count by something else than their number of examples, most likely first."""
+    shares = weights.expected / weights.expected.sum()
+    found: dict[str, str] = {}
+    for cause, what in sorted(_fitting(case, weights, shares), key=lambda one: _unlikely(case, *one)):
+        found.setdefault(cause, what)
+    if not found:
+        found = dict.fromkeys(_by_door(case), "no array of the batch says by what")
+    return [
+        case.explanation(cause, f"{evidence}; {what}", case.worst_gradient, observe.LOSS)
+        for cause, what in found.items()
+    ]
+
+
+def _fitting(case: Case, weights: Weights, shares: np.ndarray) -> Iterator[tuple[str, str]]:
+    """(cause, what fits) for every array of which each shard has that share."""
+    for path, leaf in keras.tree.flatten_with_path(case.batch.whole):
+        name = "".join(f"[{part!r}]" for part in path)
+        parts = [_at(case.batch.shards[replica], path) for replica in weights.replicas]
+        if leaf.dtype.kind == "f" and _same([float(part.sum()) for part in parts], shares):
+            cause = MASK if leaf.ndim > 1 and _is_flags(leaf) else SAMPLE_WEIGHTS
+            yield cause, f"the shares are those of the sum of batch{name}"
+        for value in _frequent(leaf):
+            if _same([int((part != value).sum()) for part in parts], shares):
+                cause = SAMPLE_WEIGHTS if leaf.ndim == 1 and _is_flags(leaf) else MASK
+                yield cause, f"the shares are those of the elements of batch{name} that are not {value:g}"
+
+
+def _at(nest: Any, path: Any) -> np.ndarray:
+    for part in path:
+        nest = nest[part]
+    return np.asarray(nest)
+
+
+def _is_flags(leaf: np.ndarray) -> bool:
+    return bool(np.isin(leaf, (0, 1)).all())
+
+
+def _frequent(leaf: np.ndarray) -> list[float]:
+    """The most frequent values of whole numbers and flags, which padding would be among."""
+    if leaf.dtype.kind not in "iub" and not _is_flags(leaf):
+        return []
+    values, counts = np.unique(leaf, return_counts=True)
+    return [float(values[i]) for i in np.argsort(-counts)[:_MOST_VALUES]]
+
+
+def _same(amounts: list[Any], shares: np.ndarray) -> bool:
+    total = sum(amounts)
+    return bool(total) and np.allclose(np.array(amounts) / total, shares, rtol=NEAR)
+
+
+def _unlikely(case: Case, cause: str, what: str) -> int:
+    """Sorts what the batch's own names, or `fit`'s order of (x, y, sample_weight), speak for to the front."""
+    if case.trial.reference.subject.is_keras_model and isinstance(case.batch.whole, tuple) and "batch[2]" in what:
+        return 0 if cause == SAMPLE_WEIGHTS else 1
+    word = "weight" if cause == SAMPLE_WEIGHTS else "mask"
+    return 1 if word in what.lower() else 2
+
+
+def _by_door(case: Case) -> list[str]:
+    """Where no array fits: what the batch suggests."""
+    given = len(case.batch.whole) if isinstance(case.batch.whole, tuple) else 0
+    return [SAMPLE_WEIGHTS, MASK] if given > 2 else [MASK, SAMPLE_WEIGHTS]

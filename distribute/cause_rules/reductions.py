@@ -1,0 +1,113 @@
+"""Causes that show in what happens to each replica's gradient on its way into the sum."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from distribute.cause_rules.case import NEAR, Case, alike
+from distribute.causes import Explanation
+from distribute.equivalence_check import observe
+
+PerReplica = Mapping[str, Sequence[np.ndarray]]
+Place = tuple[str, int]
+"""A variable and a replica."""
+
+Pair = tuple[Place, np.ndarray, np.ndarray]
+"""A gradient before and after, flat."""
+
+
+def missing_all_reduce(case: Case) -> list[Explanation]:
+    """Replicas that hold different weights, because each one applied a gradient of its own."""
+    apart = case.trained & set(case.found.apart)
+    applied = case.candidate.gradients
+    own = [key for key in case.found.apart if key in apart and key in applied and not alike(applied[key])]
+    if not own:
+        return []
+    evidence = f"{len(own)} of {len(case.trained)} trained variables got another gradient on each replica"
+    local = case.candidate.local.get(own[0])
+    if local is not None and own[0] in case.reference.gradients and len(local) == case.num_replicas:
+        expected = case.reference.gradients[own[0]][0]
+        if local[0].shape == expected.shape:
+            off = float(np.linalg.norm(np.sum(local, axis=0) - expected) / (np.linalg.norm(expected) or 1))
+            evidence += f"; the sum of the replicas' own gradients of {own[0]} is {off:.2g} off the single device's"
+    return [case.explanation("missing_all_reduce", evidence, own[0], observe.TAPE)]
+
+
+def reduced_before(case: Case) -> Explanation | None:
+    """The optimizer was handed the same gradients on all replicas although their own ones differ."""
+    candidate = case.candidate
+    handed = [key for key, copies in candidate.handed.items() if len(copies) > 1]
+    differing = [key for key in handed if key in candidate.local and not alike(candidate.local[key])]
+    if not differing or not all(alike(candidate.handed[key]) for key in differing):
+        return None
+    by_step = case.trial.candidate.reductions()
+    counts = by_step.get(differing[0], {})
+    evidence = (
+        f"ratio {case.num_replicas}: {differing[0]} is reduced {counts.get('step', 1)} time(s) by the step and"
+        f" {counts.get('optimizer', 1)} time(s) by the optimizer, once is right"
+    )
+    return case.explanation("double_all_reduce", evidence, differing[0], observe.REDUCTION)
+
+
+def clipped(case: Case) -> list[Explanation]:
+    """Gradients that change, other than by one factor, on each replica before they are summed."""
+    if not case.found.failed("gradient"):
+        return []
+    candidate = case.candidate
+    by_optimizer = _changed(candidate.handed, candidate.fed)
+    by_step = _changed(candidate.local, candidate.handed)
+    if by_optimizer:
+        place, share, kind = *by_optimizer, observe.OPTIMIZER
+    elif by_step and _is_clipping(list(_pairs(candidate.local, candidate.handed))):
+        place, share, kind = *by_step, observe.CLIP
+    else:
+        return []
+    key, replica = place
+    evidence = (
+        f"before the sum over replicas the gradient of {key} on replica {replica} shrinks to {share:.3g} of its norm,"
+        " others by another factor"
+    )
+    return [case.explanation("clip_before_all_reduce", evidence, key, kind)]
+
+
+def _changed(before: PerReplica, after: PerReplica) -> tuple[Place, float] | None:
+    """Where a gradient shrank most next to the others; None where all changed by one factor, such as a loss scale."""
+    pairs = list(_pairs(before, after))
+    size = sum(float(np.vdot(a, a)) for _, a, _ in pairs)
+    if not size:
+        return None
+    common = sum(float(np.vdot(a, b)) for _, a, b in pairs) / size
+    if all(np.linalg.norm(b - common * a) <= NEAR * np.linalg.norm(b) for _, a, b in pairs):
+        return None
+    ratios = {place: float(np.linalg.norm(b) / np.linalg.norm(a)) for place, a, b in pairs if a.any()}
+    place = min(ratios, key=lambda one: ratios[one])
+    return place, ratios[place]
+
+
+def _is_clipping(pairs: Sequence[Pair]) -> bool:
+    """Whether what became of the gradients is what clipping by norm, or by value, makes of them."""
+    return all(_parallel(a, b) for _, a, b in pairs) or _is_clipped_by_value(pairs)
+
+
+def _parallel(before: np.ndarray, after: np.ndarray) -> bool:
+    size = float(np.vdot(before, before))
+    factor = float(np.vdot(before, after)) / size if size else 0.0
+    return factor >= 0 and bool(np.linalg.norm(after - factor * before) <= NEAR * np.linalg.norm(after))
+
+
+def _is_clipped_by_value(pairs: Sequence[Pair]) -> bool:
+    before = np.concatenate([a for _, a, _ in pairs])
+    after = np.concatenate([b for _, _, b in pairs])
+    bound = float(np.abs(after).max(initial=0.0))
+    free = (np.abs(after) < bound * (1 - NEAR)) & (before != 0)
+    factor = float(np.median(after[free] / before[free])) if free.any() else np.inf
+    with np.errstate(invalid="ignore"):  # infinity times zero, where every other element was clipped
+        expected = np.clip(np.nan_to_num(before * factor), -bound, bound)
+    return factor > 0 and bool(np.allclose(after, expected, rtol=NEAR, atol=NEAR * bound))
+
+
+def _pairs(before: PerReplica, after: PerReplica) -> Iterator[Pair]:
+    for key in sorted(before.keys() & after.keys()):
+        for replica, (one, two) in enumerate(zip(before[key], after[key], strict=False)):
+            if one.shape == two.shape:
+                yield (key, replica), one.astype(np.float64).ravel(), two.astype(np.float64).ravel()

@@ -1,0 +1,47 @@
+"""Causes that show in variables that differ between replicas although nobody trains them."""
+
+from distribute.cause_rules.case import Case, alike
+from distribute.causes import Explanation
+from distribute.equivalence_check import variables
+from distribute.equivalence_check.trial import Trial
+
+
+def diverged_state(case: Case) -> list[Explanation]:
+    """Variables that hold another value on each replica."""
+    state = [key for key in case.found.apart if key not in case.trained]
+    moving = moving_statistics(case.trial)
+    found = []
+    apart = [key for key in state if key in moving]
+    if apart:
+        layer = apart[0].split("/")[-2] if "/" in apart[0] else ""
+        location = case.trial.reference.places.of(layer)
+        found.append(Explanation("moving_statistics_not_aggregated", _values(case, apart), apart[0], location))
+    optimizer = {slot.key for slot in case.trial.slots if slot.role == variables.OPTIMIZER}
+    # The slots of weights that drifted apart drift with them.
+    excused = set(moving) | (optimizer if case.trained & set(case.found.apart) else set())
+    other = [key for key in state if key not in excused] + _own_weights(case)
+    if other:
+        found.append(Explanation("unsynchronized_variable", _values(case, other), other[0]))
+    return found
+
+
+def _own_weights(case: Case) -> list[str]:
+    """Trained variables that differ although all replicas applied the same gradient."""
+    applied = case.candidate.gradients
+    apart = [key for key in case.found.apart if key in case.trained]
+    if any(key in applied and not alike(applied[key]) for key in apart):
+        return []
+    return apart
+
+
+def _values(case: Case, keys: list[str]) -> str:
+    copies = " ".join(f"{copy.ravel()[0]:.6g}" if copy.size else "[]" for copy in case.candidate.after[keys[0]])
+    more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+    return f"first element of {keys[0]} by replica: {copies}{more}"
+
+
+def moving_statistics(trial: Trial) -> set[str]:
+    """The keys of the moving mean and variance of BatchNormalization layers."""
+    layers = trial.reference.subject.batch_normalizations()
+    wanted = {id(v._value) for layer in layers for v in (layer.moving_mean, layer.moving_variance)}
+    return {slot.key for slot in trial.slots if id(slot.variable) in wanted}

@@ -1,0 +1,39 @@
+"""Layers that take statistics of each replica's shard: BatchNormalization, and own layers of that kind."""
+
+from distribute.cause_rules.case import NEAR, Case, difference, norm
+from distribute.causes import Explanation
+from distribute.equivalence_check.weights import Weights
+
+_SAME = 1e-9
+
+
+def local_statistics(case: Case, weights: Weights | None) -> list[Explanation]:
+    """A reference that is no sum over shards, where a layer's outputs say that statistics are why."""
+    if weights is not None and weights.additive:
+        return []
+    shown = _first_layer(case)
+    plain = [layer for layer in case.trial.reference.subject.batch_normalizations() if not layer.synchronized]
+    if shown is None or not (plain or _gone_on_same_shards(case)):
+        return []
+    name, off = shown
+    evidence = (
+        f"the outputs of {name} for the same examples are {off:.2g} (relative L2) off those on one device, all layers"
+        " before it agree"
+    )
+    return [Explanation("local_batch_statistics", evidence, name, case.trial.reference.places.of(name))]
+
+
+def _first_layer(case: Case) -> tuple[str, float] | None:
+    """The first layer whose outputs differ between the replicas and one device, and by how much."""
+    for name, off in case.trial.layer_differences(case.batch):
+        if off > _SAME:
+            return name, off
+    return None
+
+
+def _gone_on_same_shards(case: Case) -> bool:
+    """Whether replicas with the same examples agree with one device."""
+    runs = case.same_shards
+    return bool(runs) and all(
+        norm(difference(candidate, reference)) <= NEAR * norm(reference) for reference, candidate in runs
+    )

@@ -1,0 +1,37 @@
+"""A term of the gradient that does not depend on the examples: a regulariser that every replica adds."""
+
+from distribute.cause_rules.case import NEAR, Case, Gradients, difference, first_copies, largest, norm
+from distribute.causes import Explanation
+from distribute.equivalence_check import observe
+from distribute.equivalence_check.weights import Weights, weights_of
+
+_ROUNDING = 1e-12
+
+
+def regularizer(case: Case) -> tuple[Explanation, Weights | None] | None:
+    """The gradient is off by the same term whatever the examples are; with the weights of shards once it is out."""
+    runs = case.same_shards
+    if len(runs) < 2:
+        return None
+    first, second = (difference(candidate, reference) for reference, candidate in runs)
+    rounding = _ROUNDING * sum(norm(reference) for reference, _ in runs)
+    if norm(first) <= 1e3 * rounding or norm(difference(first, second)) > NEAR * norm(first) + rounding:
+        return None
+    number = case.num_replicas
+    term = {key: value / (number - 1) for key, value in first.items()}
+    share = norm(first) / norm(runs[0][0])
+    evidence = (
+        f"the gradient is off by one and the same term (norm {norm(first):.4g}, {share:.2g} of the gradient) on"
+        f" different examples: {number - 1} times what a function of the weights alone adds"
+    )
+    layers = [layer.path for layer in case.trial.reference.subject.regularized_layers()]
+    if layers:
+        evidence += f"; layers with a regulariser: {', '.join(layers[:4])}"
+    explanation = case.explanation("regularizer_per_replica", evidence, largest(term), observe.LOSS)
+    return explanation, _weights_without(case, term, number)
+
+
+def _weights_without(case: Case, term: Gradients, number: int) -> Weights | None:
+    alone = [first_copies(one) for one in case.alone]
+    candidate, reference = first_copies(case.candidate), first_copies(case.reference)
+    return weights_of(reference, candidate, alone, case.batch.sizes, term, number)

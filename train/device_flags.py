@@ -1,0 +1,33 @@
+"""Turns the device flags into devices; knows no recipe, so that every script can use it."""
+
+import tensorflow as tf
+from absl import flags
+
+from distribute import DeviceError, Devices, split_device
+from train.errors import InputError, MachineError
+
+
+def make_devices(values: flags.FlagValues, *, least_replicas: int = 1) -> Devices:
+    """Splits the machine as ``--virtual_gpus``, ``--memory_limit``, ``--device`` and ``--memory_policy`` say.
+
+    Args:
+      values: the parsed flags.
+      least_replicas: how many replicas there are at least where ``--virtual_gpus`` is not given.
+
+    Raises:
+      InputError: the flags contradict each other.
+      MachineError: the machine does not have what was asked.
+    """
+    # A real machine is used as it is: one replica for each GPU. A CPU is one device.
+    num_devices = values.virtual_gpus
+    if num_devices is None:
+        num_gpus = 0 if values.device == "cpu" else len(tf.config.list_physical_devices("GPU"))
+        num_devices = max(least_replicas, num_gpus)
+    try:
+        return split_device(
+            num_devices, memory_limit_mib=values.memory_limit, kind=values.device, policy=values.memory_policy
+        )
+    except DeviceError as error:
+        raise MachineError(str(error)) from error
+    except ValueError as error:
+        raise InputError(str(error)) from error

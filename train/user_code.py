@@ -1,0 +1,91 @@
+"""The user's own code behind a target: where it is looked for, and what is told of it when it fails."""
+
+import contextlib
+import re
+import sys
+import sysconfig
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+import distribute
+import train
+from train.errors import InputError, ScriptError
+from train.messages import first_line
+
+_OURS = [Path(package.__file__ or "").parent for package in (distribute, train)]
+_INSTALLED = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+
+# How a traceback in a text writes a place: that of another process, or of the line that made an operation of a graph.
+_PLACE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+
+
+def look_in_working_directory() -> None:
+    """Puts the working directory first on `sys.path`, as ``python -m`` does; children of the memory check get it too.
+
+    The folder of a script that was run by its path leaves: a user's ``data.py`` or ``step.py`` is to be found, and not
+    the file of that name beside the script. To be called when everything of ours is imported, since a user may well
+    have a package ``train`` or ``models``.
+    """
+    scripts = {str(folder) for folder in _OURS}
+    sys.path[:] = [str(Path.cwd()), *(folder for folder in sys.path if folder not in scripts)]
+
+
+@contextlib.contextmanager
+def told(what: str) -> Iterator[None]:
+    """Makes one message of what the user's code raises inside; `what` are the flags that named it.
+
+    Raises:
+      InputError: it raised something, other than running out of memory, which is not its fault.
+    """
+    try:
+        yield
+    except (ScriptError, tf.errors.ResourceExhaustedError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:  # foreign code may raise anything, and scripts leave when imported
+        raise InputError(describe_failure(what, error)) from error
+
+
+def describe_failure(what: str, error: BaseException) -> str:
+    """What failed, with the type, the first line and the place of the exception; ours say what failed themselves."""
+    text = first_line(error)
+    if not _raised_by_us(error):
+        name = type(error).__name__
+        text = f"{what}: {name}" if text == name else f"{what}: {name}: {text}"
+    place = _place(error)
+    return f"{text} ({place})" if place else text
+
+
+def _raised_by_us(error: BaseException) -> bool:
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and _within(frames[-1].filename, _OURS)
+
+
+def _place(error: BaseException) -> str | None:
+    """The innermost line of the user's code that had to do with it, as ``file:line``; None where there is none."""
+    metadata: Any = getattr(error, "ag_error_metadata", None)  # autograph runs a copy, and keeps the way back
+    mapped = [(frame.filename, frame.lineno) for frame in reversed(metadata.translated_stack)] if metadata else []
+    raised = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    written = [(match["file"], int(match["line"])) for match in _PLACE.finditer(str(error))]
+    for places in (mapped, raised, written):
+        users = [place for place in places if _is_users(place[0])]
+        if users:
+            file, line = users[-1]
+            return f"{_shown(Path(file))}:{line}"
+    return None
+
+
+def _is_users(file: str) -> bool:
+    generated = "__autograph_generated_file" in file
+    return Path(file).is_file() and not generated and not _within(file, [*_OURS, *_INSTALLED])
+
+
+def _within(file: str, folders: list[Path]) -> bool:
+    return any(Path(file).is_relative_to(folder) for folder in folders)
+
+
+def _shown(file: Path) -> Path:
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file

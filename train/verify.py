@@ -1,0 +1,74 @@
+"""Checks your own training code on N replicas against one device: gradients, updates, state, input and memory.
+
+python train/verify.py --target=my_package.my_module:build --data=my_package.my_module:batches
+"""
+
+from typing import TYPE_CHECKING
+
+from absl import flags
+
+from train import flags as train_flags
+from train import script
+
+if TYPE_CHECKING:
+    from train.proof import Provable
+    from train.record import Recording
+
+FLAGS = flags.FLAGS
+
+# One replica has nothing to disagree with.
+LEAST_REPLICAS = 2
+
+
+def main() -> int:
+    """Verifies what the flags name and writes ``report.json``; returns the exit code."""
+    # Imported in the functions, so that --help and a misspelt flag answer before TensorFlow has loaded.
+    from train.proof import require_known_causes
+    from train.record import leave_report
+    from train.run_folder import open_run_folder
+
+    require_known_causes(FLAGS.accept)
+    return leave_report(open_run_folder(FLAGS.output_dir, resume=False), check)
+
+
+def check(recording: "Recording") -> int:
+    """Devices, the user's code, proof: in this order, since code that is imported may use TensorFlow."""
+    from rich.console import Console
+
+    from train.device_flags import make_devices
+    from train.proof import describe_enforcement, exit_code_of, prove
+    from train.user_code import told
+
+    console = Console()
+    recording.devices = devices = make_devices(FLAGS, least_replicas=LEAST_REPLICAS)
+    console.print(devices.summary, highlight=False, soft_wrap=True)
+    provable = find_targets()
+    with told(f"--target={FLAGS.target} --data={FLAGS.data}"):
+        report = prove(provable, devices, mode=FLAGS.verify, accept=FLAGS.accept, steps=FLAGS.check_steps)
+    recording.report = report
+    recording.devices = describe_enforcement(devices, report)
+    recording.print_report(console, verbose=FLAGS.verbose)
+    return exit_code_of(report)
+
+
+def find_targets() -> "Provable":
+    """What ``--target`` and ``--data`` name, imported; a module is looked for in the working directory first."""
+    from distribute.targets import resolve_build, resolve_data
+    from train.proof import Provable
+    from train.user_code import look_in_working_directory, told
+
+    look_in_working_directory()
+    with told(f"--target={FLAGS.target}"):
+        build = resolve_build(FLAGS.target)
+    with told(f"--data={FLAGS.data}"):
+        data = resolve_data(FLAGS.data)()
+    return Provable(build, data, FLAGS.target, FLAGS.data)
+
+
+if __name__ == "__main__":
+    train_flags.define_target_flags()
+    train_flags.define_device_flags(least_replicas=LEAST_REPLICAS)
+    train_flags.define_verification_flags()
+    train_flags.define_output_flags()
+    flags.adopt_module_key_flags(train_flags)
+    script.run(main)
