@@ -6,14 +6,28 @@ import tensorflow as tf
 
 
 def chosen_strategy(devices: Any, strategy: tf.distribute.Strategy | None) -> tf.distribute.Strategy:
-    """The user's own strategy, or one over `devices`, or over the split of this process."""
+    """The user's own strategy, or one over `devices`, or over the split of this process.
+
+    Raises:
+      ValueError: a strategy whose replicas, or their variables, are not all in this process.
+    """
     if strategy is not None:
+        _require_one_process(strategy)
         return strategy
     # Imported here: a user's own strategy needs neither.
     from distribute.devices import current_devices, split_device
     from distribute.strategy import make_strategy
 
     return make_strategy(devices or current_devices() or split_device(2))
+
+
+def _require_one_process(strategy: tf.distribute.Strategy) -> None:
+    known = (tf.distribute.MirroredStrategy, tf.distribute.OneDeviceStrategy)
+    if not isinstance(strategy, known) and strategy is not tf.distribute.get_strategy():
+        raise ValueError(
+            f"strategy is a {type(strategy).__name__}: verify runs all replicas in this process, on variables of its"
+            " own; give a tf.distribute.MirroredStrategy with as many replicas, or devices=split_device(N)"
+        )
 
 
 def described_devices(devices: Any, strategy: tf.distribute.Strategy) -> dict[str, Any]:

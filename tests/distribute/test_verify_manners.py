@@ -146,6 +146,13 @@ class TestArguments:
         with pytest.raises(ValueError, match=message):
             verify(program(), [batch()], strategy=strategy(2), **options)
 
+    @pytest.mark.parametrize(
+        "other", [tf.distribute.MultiWorkerMirroredStrategy, tf.distribute.experimental.CentralStorageStrategy]
+    )
+    def test_strategy_of_another_layout_is_refused(self, other):
+        with pytest.raises(ValueError, match=r"MirroredStrategy with as many replicas|devices=split_device"):
+            verify(program(), [batch()], strategy=other())
+
     def test_inside_a_scope_it_is_refused(self):
         mirrored = strategy(2)
         with mirrored.scope(), pytest.raises(RuntimeError, match="outside"):

@@ -172,7 +172,7 @@ class TestFailure:
         assert report["training"]["steps"] is None
         assert f"failed  {check}" in result.stdout
         if check.startswith("gradient"):
-            assert "conv_net/conv2d/kernel" in result.stdout
+            assert "conv_net/" in result.stdout.split("variables, worst first:")[1]
 
     def test_a_limit_that_is_too_small_ends_with_one_that_works(self, tmp_path):
         result = run_main("--virtual_gpus=2", "--memory_limit=8", "--steps=2", f"--output_dir={tmp_path / 'small'}")
