@@ -35,28 +35,33 @@ def missing_all_reduce(case: Case) -> list[Explanation]:
 
 
 def dropped(case: Case) -> list[Explanation]:
-    """The optimizer's own sum is that of all replicas' gradients but one."""
-    fed, applied = case.candidate.fed, case.candidate.gradients
-    keys = [key for key in fed if key in applied and len(fed[key]) == case.num_replicas]
-    keys = [key for key in keys if all(part.shape == applied[key][0].shape for part in fed[key])]
-    if not keys or not case.found.failed("communication"):
+    """The optimizer's own sum is that of all replicas' gradients but one, which need not be the same one everywhere."""
+    if not case.found.failed("communication"):
         return []
-    total = _flat({key: np.sum(fed[key], axis=0) for key in keys}, keys)
-    summed = _flat({key: applied[key][0] for key in keys}, keys)
-    for replica in range(case.num_replicas):
-        own = _flat({key: fed[key][replica] for key in keys}, keys)
-        without = float(np.linalg.norm(total - own - summed))
-        if own.any() and without <= NEAR * float(np.linalg.norm(summed)):
-            evidence = (
-                f"what the optimizer applies is the sum of the replicas' gradients without replica {replica}'s (off by"
-                f" {without / (float(np.linalg.norm(summed)) or 1):.2g})"
-            )
-            return [case.explanation("dropped_replica", evidence, case.worst_gradient)]
-    return []
+    fed, applied = case.candidate.fed, case.candidate.gradients
+    lost: dict[str, int] = {}
+    for key in fed.keys() & applied.keys():
+        parts, total = np.array(fed[key], np.float64), applied[key][0]
+        if len(parts) != case.num_replicas or parts[0].shape != total.shape:
+            return []
+        if _off(parts.sum(axis=0), total) > NEAR:
+            missing = [k for k in range(len(parts)) if _off(parts.sum(axis=0) - parts[k], total) <= NEAR]
+            if not missing:
+                return []
+            lost[key] = missing[0]
+    if not lost:
+        return []
+    key = case.worst_gradient if case.worst_gradient in lost else min(lost)
+    evidence = (
+        f"what the optimizer applies to {key} is the sum of the replicas' gradients without replica {lost[key]}'s;"
+        f" {len(lost)} of {len(applied)} variables lose one"
+    )
+    return [case.explanation("dropped_replica", evidence, key)]
 
 
-def _flat(gradients: Mapping[str, np.ndarray], keys: Sequence[str]) -> np.ndarray:
-    return np.concatenate([np.asarray(gradients[key], np.float64).ravel() for key in keys])
+def _off(value: np.ndarray, expected: np.ndarray) -> float:
+    distance = float(np.linalg.norm((value - expected).ravel()))
+    return distance / (float(np.linalg.norm(expected.ravel())) or 1.0)
 
 
 def reduced_before(case: Case) -> Explanation | None:
