@@ -1,0 +1,43 @@
+"""The report: an exception with the whole text, every variable, strict JSON."""
+
+import json
+
+import pytest
+
+from distribute import Check, EquivalenceError, Report, verify
+
+from .programs import batch, compiled, strategy
+
+
+def failed(report):
+    return {check.name for check in report.failures}
+
+
+def check(report, name):
+    return next(one for one in report.checks if one.name == name)
+
+
+class TestReport:
+    def test_failed_report_raises_with_the_whole_text(self):
+        report = verify(compiled(), [batch(7)], strategy=strategy(2), dtypes=("float64",))
+        with pytest.raises(EquivalenceError, match="uneven_batch_weighting"):
+            report.raise_if_failed()
+        assert str(report).splitlines()[0].startswith("FAILED: 2 replicas")
+        assert len(str(report).splitlines()) <= 40
+
+    def test_variables_are_complete(self):
+        report = verify(compiled(), [batch()], strategy=strategy(2), dtypes=("float64",))
+        keys = {"path", "shape", "dtype", "relative_l2", "max_abs", "ratio", "cosine"}
+        assert all(keys <= set(row) for row in report.variables)
+
+
+class TestStrictJson:
+    def test_figures_that_are_not_finite_are_text(self):
+        rows = [{"path": "w", "residual": float("inf"), "ratio": None}]
+        checks = [Check("a", "failed", float("nan"), 1e-12, "worst in w"), Check("b", "failed", float("inf"))]
+        written = json.loads(json.dumps(Report(checks=checks, variables=rows).to_dict(), allow_nan=False))
+        assert written["checks"][0]["observed"] is None
+        assert written["checks"][0]["allowed"] == 1e-12
+        assert written["checks"][0]["detail"] == "observed nan; worst in w"
+        assert written["checks"][1]["detail"] == "observed inf"
+        assert written["variables"] == [{"path": "w", "residual": None, "ratio": None}]

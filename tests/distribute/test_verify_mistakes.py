@@ -1,0 +1,217 @@
+"""One mistake planted in a right program: its check fails, and its cause is named."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from distribute import Program, verify
+
+from . import programs
+from .programs import batch, compiled, program, strategy
+
+
+def failed(report):
+    return {check.name for check in report.failures}
+
+
+def check(report, name):
+    return next(one for one in report.checks if one.name == name)
+
+
+def quick(build, data=None, num_replicas=2, **options):
+    return verify(build, data or [batch(12)], strategy=strategy(num_replicas), dtypes=("float64",), **options)
+
+
+def replicas():
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+class TestPlantedMistakes:
+    def report(self, build, data=None, num_replicas=2, **options):
+        report = verify(build, data or [batch()], strategy=strategy(num_replicas), dtypes=("float64",), **options)
+        assert not report.ok
+        return report
+
+    @pytest.mark.parametrize("num_replicas", [2, 3])
+    def test_loss_averaged_per_replica_and_summed(self, num_replicas):
+        def local_mean(model, x, y):
+            return tf.reduce_mean(tf.square(model(x) - tf.cast(y, model.compute_dtype)))
+
+        report = self.report(program(loss=local_mean), num_replicas=num_replicas)
+        assert "gradient_equivalence/float64" in failed(report)
+        assert report.causes[0] == "loss_summed_over_replicas"
+        row = report.variables[0]
+        assert row["ratio"] == pytest.approx(num_replicas)
+        assert row["cosine"] == pytest.approx(1)
+
+    def test_loss_divided_twice(self):
+        def twice(model, x, y):
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            return programs.squared_error(model, x, y) / replicas
+
+        assert self.report(program(loss=twice)).causes[0] == "loss_divided_twice"
+
+    def test_gradients_reduced_twice(self):
+        def reduced(gradients, context):
+            return context.all_reduce("SUM", gradients)
+
+        assert self.report(program(change=reduced), num_replicas=3).causes[0] == "double_all_reduce"
+
+    def test_gradients_never_combined(self):
+        def build():
+            model = programs.dense()
+
+            def train_step(data):
+                with tf.GradientTape() as tape:
+                    loss = programs.squared_error(model, *data)
+                gradients = tape.gradient(loss, model.trainable_variables)
+                for gradient, variable in zip(gradients, model.trainable_variables, strict=True):
+                    variable.value.assign_sub(0.1 * gradient)
+                return {"loss": loss}
+
+            return Program(train_step, model=model)
+
+        report = self.report(build)
+        assert {"gradient_equivalence/float64", "replica_sync"} <= failed(report)
+        assert report.causes[0] == "missing_all_reduce"
+
+    def test_batch_normalization_that_is_not_synchronised(self):
+        build = program(lambda: programs.mlp(keras.layers.BatchNormalization()))
+        report = self.report(build)
+        assert {"gradient_equivalence/float64", "state_equivalence/float64", "replica_sync"} <= failed(report)
+        assert report.causes == ("local_batch_statistics", "moving_statistics_not_aggregated")
+        assert check(report, "communication/gradients").status == "passed"
+
+    def test_uneven_batch_in_a_compiled_model(self):
+        report = self.report(compiled(), [batch(12), batch(7)])
+        assert "gradient_equivalence/float64" not in failed(report)
+        assert "gradient_equivalence/float64@2" in failed(report)
+        assert report.causes == ("uneven_batch_weighting",)
+
+    def test_variable_written_on_one_replica(self):
+        def build():
+            plain = program()()
+            counter = tf.Variable(0.0, trainable=False, name="counter")
+
+            def train_step(data):
+                replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+                counter.assign(tf.cast(replica, tf.float32))
+                return plain.train_step(data)
+
+            return Program(train_step, model=plain.model, optimizer=plain.optimizer, variables=[counter])
+
+        report = self.report(build)
+        assert "replica_sync" in failed(report)
+        assert report.causes == ("unsynchronized_variable",)
+
+    def test_saved_state_that_is_one_replicas_own(self):
+        def build():
+            plain = program()()
+            seen = tf.Variable(tf.zeros((), keras.config.floatx()), trainable=False, name="seen")
+
+            def train_step(data):
+                seen.assign(tf.cast(tf.reduce_sum(data[0]), seen.dtype))
+                return plain.train_step(data)
+
+            return Program(train_step, model=plain.model, optimizer=plain.optimizer, variables=[seen])
+
+        report = self.report(build)
+        assert {"state_equivalence/saved", "state_equivalence/float64"} <= failed(report)
+
+    def test_wrong_metric(self):
+        def build():
+            plain = program()()
+
+            def train_step(data):
+                return {**plain.train_step(data), "largest": tf.reduce_max(data[0])}
+
+            return Program(train_step, model=plain.model, optimizer=plain.optimizer)
+
+        report = self.report(build)
+        assert failed(report) == {"metrics/largest"}
+        assert report.causes == ("metric_aggregation",)
+
+    def test_learning_rate_scaled_with_replicas(self):
+        def build():
+            plain = program()()
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            plain.optimizer.learning_rate.assign(0.1 * replicas)
+
+            def train_step(data):
+                plain.optimizer.learning_rate.assign(0.1 * replicas)
+                return plain.train_step(data)
+
+            return Program(train_step, model=plain.model, optimizer=plain.optimizer)
+
+        report = self.report(build)
+        assert "gradient_equivalence/float64" not in failed(report)
+        assert "update_equivalence/float64" in failed(report)
+        assert report.causes == ("learning_rate_scaling",)
+
+    def test_candidate_that_raises(self):
+        def build():
+            plain = program()()
+
+            def train_step(data):
+                if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+                    raise RuntimeError("no room for two")
+                return plain.train_step(data)
+
+            return Program(train_step, model=plain.model, optimizer=plain.optimizer)
+
+        report = self.report(build)
+        assert {"execution", "gradient_equivalence/float64"} <= failed(report)
+        assert "no room for two" in check(report, "execution").detail
+
+    def test_not_a_number_on_one_replica(self):
+        def poisoned(gradients, context):
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            last = tf.equal(context.replica_id_in_sync_group, 1) & (replicas > 1)
+            return [tf.where(last, tf.constant(np.nan, g.dtype), g) for g in gradients]
+
+        assert self.report(program(change=poisoned)).causes == ("non_finite",)
+
+    def test_reference_that_does_not_repeat_itself(self):
+        def noisy(gradients, context):
+            noise = tf.numpy_function(lambda: np.random.normal(), [], tf.float64)  # noqa: NPY002
+            return [g * tf.cast(noise, g.dtype) for g in gradients]
+
+        report = self.report(program(change=noisy))
+        assert "reference_reproducibility" in failed(report)
+        assert report.causes == ("irreproducible_reference",)
+
+    def test_same_dropout_mask_on_every_replica(self):
+        report = self.report(program(lambda: programs.mlp(keras.layers.Dropout(0.5, seed=1))))
+        assert failed(report) == {"randomness"}
+        assert report.causes == ("identical_randomness",)
+
+    def test_one_replicas_gradient_dropped(self):
+        names = [f"CPU:{index}" for index in range(3)]
+        lossy = tf.distribute.MirroredStrategy(
+            names, cross_device_ops=tf.distribute.HierarchicalCopyAllReduce(num_packs=1)
+        )
+        report = verify(program(), [batch()], strategy=lossy, dtypes=("float64",))
+        assert {"gradient_equivalence/float64", "communication/gradients"} <= failed(report)
+        assert report.causes[0] == "dropped_replica"
+
+
+class TestClipping:
+    @pytest.mark.parametrize("option", [{"clipnorm": 0.01}, {"clipvalue": 0.001}, {"global_clipnorm": 0.01}])
+    def test_clipping_each_replicas_own_gradient_is_named(self, option):
+        report = quick(program(make_optimizer=lambda rate: keras.optimizers.SGD(rate, **option)), num_replicas=3)
+        assert "gradient_equivalence/float64" in failed(report)
+        assert report.causes == ("clip_before_all_reduce",)
+
+    def test_clipping_that_changes_nothing_passes(self):
+        assert quick(program(make_optimizer=lambda rate: keras.optimizers.SGD(rate, clipnorm=1e3))).ok
+
+    def test_loss_across_examples_is_no_batch_normalization(self):
+        def in_batch(model, x, y):
+            output = model(x)
+            apart = tf.reduce_logsumexp(output @ tf.transpose(output), -1)
+            return tf.reduce_sum(apart) / tf.cast(programs.global_count(x), output.dtype)
+
+        report = quick(program(loss=in_batch))
+        assert "gradient_equivalence/float64" in failed(report)
+        assert not report.causes
