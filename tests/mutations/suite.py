@@ -77,8 +77,11 @@ def split_cpu() -> None:
 
 
 def report_of(case: Mutation | Innocent, replicas: int, seeds: int = 1) -> Report:
-    """What `verify` says; of an innocent program with the batches of several seeds, each from the initial values."""
-    options = {"dtypes": ("float64",), **case.options}
+    """What `verify` says; of an innocent program with the batches of several seeds, each from the initial values.
+
+    Failures are not shrunk: it is the verdict that is tested here.
+    """
+    options = {"dtypes": ("float64",), "shrink": False, **case.options}
     if isinstance(case, Mutation):
         return verify(case.build, case.data(replicas), strategy=case.strategy(replicas), **options)
     data = [batch for seed in range(seeds) for batch in case.data(replicas, seed)]
