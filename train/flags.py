@@ -80,6 +80,7 @@ def define_verification_flags(*, may_be_off: bool = False) -> None:
     flags.DEFINE_list(
         "accept", [], "Causes that the check may find, because you know and want them, such as local_batch_statistics."
     )
+    flags.DEFINE_boolean("shrink", True, "Look for the smallest case that fails; it takes half the time of the check.")
     flags.DEFINE_boolean("verbose", False, "Show every variable's differences, not only the worst.")
 
 

@@ -58,7 +58,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
 
     source = load_source(recipe.dataset, FLAGS.data_dir)
     subject = Subject(FLAGS.config, recipe, source)
-    report = verify_recipe(subject, devices, mode=FLAGS.verify, accept=FLAGS.accept)
+    report = verify_recipe(subject, devices, mode=FLAGS.verify, accept=FLAGS.accept, shrink=FLAGS.shrink)
 
     strategy = make_strategy(devices)
     with strategy.scope():

@@ -43,7 +43,9 @@ def require_known_causes(accept: Sequence[str]) -> None:
         raise InputError(f"--accept={','.join(unknown)}: unknown; causes are {', '.join(CAUSES)}")
 
 
-def prove(provable: Provable, devices: Devices, *, mode: str, accept: Sequence[str], steps: int = 1) -> Report:
+def prove(
+    provable: Provable, devices: Devices, *, mode: str, accept: Sequence[str], shrink: bool = True, steps: int = 1
+) -> Report:
     """Verifies what `mode` says: ``all``, ``gradients``, ``memory`` or ``off``; joins what was found.
 
     Raises:
@@ -52,7 +54,7 @@ def prove(provable: Provable, devices: Devices, *, mode: str, accept: Sequence[s
     report = Report()
     with _memory_check(provable, devices, mode) as memory:
         if mode in ("all", "gradients"):
-            report = verify(provable.build, provable.data, devices=devices, steps=steps, accept=accept)
+            report = verify(provable.build, provable.data, devices=devices, steps=steps, accept=accept, shrink=shrink)
             raise_if_stopped()
         return report.merge(memory.result()) if memory else report
 

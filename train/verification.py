@@ -61,12 +61,14 @@ class Subject:
         )
 
 
-def verify_recipe(subject: Subject, devices: Devices, *, mode: str, accept: Sequence[str]) -> Report:
+def verify_recipe(
+    subject: Subject, devices: Devices, *, mode: str, accept: Sequence[str], shrink: bool = True
+) -> Report:
     """Verifies what `mode` says: ``all``, ``gradients``, ``memory`` or ``off``."""
     build = ("train.verification:build_for_memory", _keywords(subject))
     data = ("train.verification:random_shards", _batch_shape(subject))
     provable = Provable(subject.build, shard_input_fn(subject.batches), build, data)
-    return prove(provable, devices, mode=mode, accept=accept)
+    return prove(provable, devices, mode=mode, accept=accept, shrink=shrink)
 
 
 def verify_loop(

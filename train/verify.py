@@ -41,7 +41,14 @@ def check(recording: "Recording") -> int:
     recording.console.print(devices.summary, highlight=False, soft_wrap=True)
     provable = find_targets()
     with told(f"--target={FLAGS.target} --data={FLAGS.data}"):
-        report = prove(provable, devices, mode=FLAGS.verify, accept=FLAGS.accept, steps=FLAGS.check_steps)
+        report = prove(
+            provable,
+            devices,
+            mode=FLAGS.verify,
+            accept=FLAGS.accept,
+            shrink=FLAGS.shrink,
+            steps=FLAGS.check_steps,
+        )
     recording.report = report
     recording.devices = describe_enforcement(devices, report)
     recording.print_report(verbose=FLAGS.verbose)
