@@ -36,12 +36,19 @@ def _fitting(case: Case, weights: Weights, shares: np.ndarray) -> Iterator[tuple
         name = "".join(f"[{part!r}]" for part in path)
         parts = [_at(case.batch.shards[replica], path) for replica in weights.replicas]
         if leaf.dtype.kind == "f" and _same([float(part.sum()) for part in parts], shares):
-            cause = MASK if leaf.ndim > 1 and _is_flags(leaf) else SAMPLE_WEIGHTS
-            yield cause, f"the shares are those of the sum of batch{name}"
+            what = f"the shares are those of the sum of batch{name}"
+            for cause in _kinds(leaf):
+                yield cause, what
         for value in _frequent(leaf):
             if _same([int((part != value).sum()) for part in parts], shares):
-                cause = SAMPLE_WEIGHTS if leaf.ndim == 1 and _is_flags(leaf) else MASK
-                yield cause, f"the shares are those of the elements of batch{name} that are not {value:g}"
+                yield MASK, f"the shares are those of the elements of batch{name} that are not {value:g}"
+
+
+def _kinds(leaf: np.ndarray) -> tuple[str, ...]:
+    """What an array of numbers is likely to be; zeros and ones may be either."""
+    if not np.isin(leaf, (0, 1)).all():
+        return (SAMPLE_WEIGHTS,)
+    return (MASK, SAMPLE_WEIGHTS) if leaf.ndim > 1 else (SAMPLE_WEIGHTS, MASK)
 
 
 def _at(nest: Any, path: Any) -> np.ndarray:
@@ -50,13 +57,9 @@ def _at(nest: Any, path: Any) -> np.ndarray:
     return np.asarray(nest)
 
 
-def _is_flags(leaf: np.ndarray) -> bool:
-    return bool(np.isin(leaf, (0, 1)).all())
-
-
 def _frequent(leaf: np.ndarray) -> list[float]:
     """The most frequent values of whole numbers and flags, which padding would be among."""
-    if leaf.dtype.kind not in "iub" and not _is_flags(leaf):
+    if leaf.dtype.kind not in "iub":
         return []
     values, counts = np.unique(leaf, return_counts=True)
     return [float(values[i]) for i in np.argsort(-counts)[:_MOST_VALUES]]

@@ -156,8 +156,30 @@ class TestNormalisers:
         x, y = batch(12)
         flags = np.array([1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 0], "float32")
         report, one = explained(self.weighted("valid_mask"), [{"x": x, "y": y, "valid_mask": flags}])
-        assert set(report.causes) <= {"masked_mean_per_replica", "sample_weight_mean_per_replica"}
+        assert report.causes == ("masked_mean_per_replica", "sample_weight_mean_per_replica")  # its name says mask
         assert "batch['valid_mask']" in one.evidence
+
+    def test_shard_without_a_label_counts_for_nothing_and_its_loss_is_not_a_number(self):
+        def build():
+            plain = program()()
+            model, optimizer = plain.model, plain.optimizer
+
+            def train_step(data):
+                x, y, labelled = data
+                with tf.GradientTape() as tape:
+                    error = tf.square(model(x) - tf.cast(y, model.compute_dtype))[:, 0]
+                    loss = tf.reduce_mean(tf.boolean_mask(error, labelled))
+                    loss /= tf.distribute.get_strategy().num_replicas_in_sync
+                gradients = tape.gradient(loss, model.trainable_variables)
+                optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+                return {"loss": loss}
+
+            return Program(train_step, model=model, optimizer=optimizer)
+
+        report, one = explained(build, [(*batch(8), np.arange(8) < 3)])
+        assert report.causes == ("masked_mean_per_replica", "non_finite")
+        assert "batch[2]" in one.evidence
+        assert report.explanations[1].variable == "loss"
 
     def test_padded_tokens_of_a_compiled_model(self):
         def build():
