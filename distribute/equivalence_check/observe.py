@@ -334,7 +334,13 @@ def _variable_pairs(pairs: Any) -> list[tuple[Any, Any]]:
 
 def converted(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with autograph on, as `tf.function` would have it, called from code that autograph leaves alone."""
-    return autograph.tf_convert(function, ag_ctx.ControlStatusCtx(status=ag_ctx.Status.ENABLED))
+    inner = autograph.tf_convert(function, ag_ctx.ControlStatusCtx(status=ag_ctx.Status.ENABLED))
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with ag_ctx.ControlStatusCtx(status=ag_ctx.Status.ENABLED):
+            return inner(*args, **kwargs)
+
+    return call
 
 
 def _inlined(original: Any) -> Any:
