@@ -82,19 +82,19 @@ def _gradient(case: Case) -> Weighting:
     if lost:
         return Weighting(lost)
     weights = case.weights
-    first: list[Explanation] = []
-    if weights is None or weights.actual is None:
-        # In no weighting of the shards' own gradients: is there something that does not depend on the examples?
-        term = terms.regularizer(case)
-        if term is not None:
-            first, weights = [term[0]], term[1]
     by_weight = weighting(case, weights) if weights is not None else Weighting([])
-    if not by_weight.explanations and not first:
-        # The step communicates within its gradient (synchronised statistics): a common factor shows all the same, and
-        # other weights once the statistics are taken out.
-        by_weight = _common_factor(case) or _without_statistics(case) or by_weight
-    statistics_of = statistics.local_statistics(case, weights) if not first else []
-    return Weighting([*first, *by_weight.explanations, *statistics_of], by_weight.prediction)
+    if by_weight.explanations:
+        # Weights that nothing but a fit speaks for may be those of statistics.
+        shown = [] if weights and weights.sure else statistics.local_statistics(case, weights)
+        return Weighting([*by_weight.explanations, *shown], by_weight.prediction)
+    term = terms.regularizer(case)
+    if term is not None:
+        rest = weighting(case, term[1]) if term[1] is not None else Weighting([])
+        return Weighting([term[0], *rest.explanations], rest.prediction)
+    # Where the step communicates within its gradient (synchronised statistics) a common factor shows all the same, and
+    # other weights once the statistics are taken out.
+    by_weight = _common_factor(case) or _without_statistics(case) or by_weight
+    return Weighting([*by_weight.explanations, *statistics.local_statistics(case, weights)], by_weight.prediction)
 
 
 def _without_statistics(case: Case) -> Weighting | None:

@@ -17,13 +17,14 @@ _MOST_VALUES = 5  # padding is one of the most frequent values
 
 
 def normaliser_causes(case: Case, weights: Weights, evidence: str) -> list[Explanation]:
-    """The causes for shards that count by something else than their number of examples, most likely first."""
+    """The causes for shards that count by something else than their number of examples, most likely first.
+
+    None where no array of the batch says by what: in a model of few weights any gradient is a sum of a few others.
+    """
     shares = weights.expected / weights.expected.sum()
     found: dict[str, str] = {}
     for cause, what in sorted(_fitting(case, weights, shares), key=lambda one: _unlikely(case, *one)):
         found.setdefault(cause, what)
-    if not found:
-        found = dict.fromkeys(_by_door(case), "no array of the batch says by what")
     return [
         case.explanation(cause, f"{evidence}; {what}", case.worst_gradient, observe.LOSS)
         for cause, what in found.items()
@@ -76,9 +77,3 @@ def _unlikely(case: Case, cause: str, what: str) -> int:
         return 0 if cause == SAMPLE_WEIGHTS else 1
     word = "weight" if cause == SAMPLE_WEIGHTS else "mask"
     return 1 if word in what.lower() else 2
-
-
-def _by_door(case: Case) -> list[str]:
-    """Where no array fits: what the batch suggests."""
-    given = len(case.batch.whole) if isinstance(case.batch.whole, tuple) else 0
-    return [SAMPLE_WEIGHTS, MASK] if given > 2 else [MASK, SAMPLE_WEIGHTS]

@@ -9,13 +9,15 @@ _SAME = 1e-9
 
 def local_statistics(case: Case, weights: Weights | None) -> list[Explanation]:
     """A reference that is no sum over shards, where a layer's outputs say that statistics are why."""
-    if weights is not None and weights.additive:
+    if weights is not None and weights.sure:
         return []
     shown = _first_layer(case)
     plain = [layer for layer in case.trial.reference.subject.batch_normalizations() if not layer.synchronized]
     if shown is None or not (plain or _gone_on_same_shards(case)):
         return []
     name, off = shown
+    if any(layer.name == name and layer.synchronized for layer in case.trial.reference.subject.batch_normalizations()):
+        return []
     evidence = (
         f"the outputs of {name} for the same examples are {off:.2g} (relative L2) off those on one device, all layers"
         " before it agree"

@@ -23,33 +23,26 @@ class Weighting:
 
 def weighting(case: Case, weights: Weights) -> Weighting:
     """Explains the weights of the replicas' shards, where they are those of a known mistake."""
-    if weights.actual is None:
-        return Weighting([])
-    # A shard that counts for nothing on one device either (no valid token in it) says nothing of weights.
-    live = np.abs(weights.expected) > NEAR * np.abs(weights.expected).max()
-    kept = np.abs(weights.actual) > NEAR * np.abs(weights.expected)
-    if not kept[live].all() and kept[live].any():
-        return _dropped(case, weights, weights.actual, live & kept)
-    for base, how in _readings(case, weights, int(live.sum())):
-        common = _common(weights.actual[live] / base[live])
-        exact, causes = common_factor(case, common) if common is not None else (None, [])
+    dropped = _dropped(case, weights)
+    if dropped is not None:
+        return dropped
+    for base, how in _readings(case, weights):
+        factor = weights.factor(base)
+        exact, causes = common_factor(case, factor) if factor is not None else (None, [])
         if exact is not None:
             shares = _wrong_shares(case, weights, base, how) if how else []
             return Weighting([*causes, *shares], _predicted(weights, base * exact))  # the larger mistake first
     return Weighting([])
 
 
-def _readings(case: Case, weights: Weights, num_live: int) -> list[tuple[np.ndarray, str]]:
+def _readings(case: Case, weights: Weights) -> list[tuple[np.ndarray, str]]:
     """Weights that may be meant, but for a common factor: the right ones, and a mean over each replica by itself."""
     sizes = np.array(weights.sizes)
     right = (weights.expected, "")
     own = [(np.full(len(sizes), 1 / case.num_replicas), "alike"), (sizes / sizes.sum(), "by its number of examples")]
+    own = [one for one in own if not np.allclose(one[0], weights.expected, rtol=NEAR)]
     # A single shard that counts has any factor in common with itself: there the empty ones are the nearer cause.
-    return [own[0], right, own[1]] if num_live == 1 else [right, *own]
-
-
-def _common(factors: np.ndarray) -> float | None:
-    return float(factors[0]) if np.allclose(factors, factors[0], rtol=NEAR) else None
+    return [*own[:1], right, *own[1:]] if weights.counting.sum() == 1 else [right, *own]
 
 
 def _predicted(weights: Weights, factors: np.ndarray) -> Gradients:
@@ -74,12 +67,20 @@ def common_factor(case: Case, factor: float) -> tuple[float | None, list[Explana
     return None, []
 
 
-def _dropped(case: Case, weights: Weights, actual: np.ndarray, kept: np.ndarray) -> Weighting:
-    missing = [str(replica) for replica, entered in zip(weights.replicas, kept, strict=True) if not entered]
+def _dropped(case: Case, weights: Weights) -> Weighting | None:
+    """Replicas whose examples enter with weight 0 although they count on one device."""
+    actual = weights.fitted()
+    if actual is None or not weights.sure:
+        return None
+    kept = np.abs(actual) > NEAR * np.abs(weights.expected)
+    lost = weights.counting & ~kept
+    if not lost.any() or not (weights.counting & kept).any():
+        return None
+    missing = [str(replica) for replica, gone in zip(weights.replicas, lost, strict=True) if gone]
     evidence = f"the gradient is the sum without replica {', '.join(missing)}, whose examples enter with weight 0"
     dropped = case.explanation("dropped_replica", evidence, case.worst_gradient)
-    common = _common((actual / weights.expected)[kept])
-    exact, causes = common_factor(case, common) if common is not None else (None, [])
+    factor = weights.factor(weights.expected * kept)
+    exact, causes = common_factor(case, factor) if factor is not None else (None, [])
     prediction = None if exact is None else _predicted(weights, weights.expected * kept * exact)
     return Weighting([dropped, *causes], prediction)
 

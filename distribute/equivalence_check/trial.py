@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from distribute.equivalence_check import global_state, observe, references, runs, variables
@@ -180,6 +181,14 @@ class Trial:
         self.wholes[batch.suffix] = runs.cast([batch.whole], self.dtype)
         return self.pair(batch)
 
+    def shaken(self, batch: Batch) -> Evidence:
+        """The single-device step with the last digit of inputs and weights changed: what rounding may do to it."""
+        rng = np.random.default_rng(0)
+        (whole,) = self.wholes[batch.suffix]
+        self.reference.write({key: [last_digit_changed(copies[0], rng)] for key, copies in self.initial.items()})
+        moved = tf.nest.map_structure(lambda leaf: last_digit_changed(leaf, rng), whole)
+        return self.reference.step([moved], self.dynamic)
+
     def layer_differences(self, batch: Batch) -> list[tuple[str, float]]:
         """By layer, in the order of calls, the relative L2 between its outputs on the replicas and on one device."""
         self.reference.write(self.initial)
@@ -232,3 +241,10 @@ class Trial:
         except Exception as error:  # noqa: BLE001 - without this evidence the direct comparison stands
             self.notes.append(f"the optimizer could not be replayed: {type(error).__name__}: {error}")
             return None
+
+
+def last_digit_changed(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Floating point numbers moved to a neighbour; others as they are."""
+    if not np.issubdtype(array.dtype, np.floating):
+        return array
+    return np.where(rng.random(array.shape) < 0.5, np.nextafter(array, np.inf), np.nextafter(array, -np.inf))

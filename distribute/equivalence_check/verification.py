@@ -20,6 +20,7 @@ from distribute.equivalence_check import (
 from distribute.equivalence_check.acceptance import accepted_checks, follow_arbiter
 from distribute.equivalence_check.inputs import Inputs
 from distribute.equivalence_check.judgement import Findings
+from distribute.equivalence_check.sensitivity import excuse_rounding
 from distribute.equivalence_check.smallest import Failure, find_smallest
 from distribute.equivalence_check.tolerances import Tolerance, tolerance
 from distribute.equivalence_check.trial import Pair, Trial
@@ -161,6 +162,7 @@ class Verification:
                 found.others += communication.communication_checks(trial, found, row)
             elif number == 0:
                 found.others += communication.communication_checks(trial, found, row)
+            excuse_rounding(trial, found, row)
             self._conclude(trial, found, row)
             self.found.append(found)
         if all(batch.suffix == "" for batch in self.inputs.batches) or self.num_replicas == 1:

@@ -8,6 +8,7 @@ import numpy as np
 Gradients = Mapping[str, np.ndarray]
 
 _EXACT = 1e-9
+_NOTHING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -19,19 +20,40 @@ class Weights:
       replicas: which replica each of these shards belongs to.
       expected: c_k of reference = sum of c_k g_k; examples' shares where no such weights exist.
       additive: whether the reference is such a sum (no statistics across examples of the whole batch).
-      actual: c_k of candidate = sum of c_k g_k; None where no such weights exist.
+      sure: whether c_k are the examples' shares, or all 1: found by trying these, not by fitting any.
       alone: the g_k, without `term`.
       term, term_factor: a part of the gradient that does not depend on examples, how often the candidate has it.
+      columns, candidate: the g_k and the candidate as columns of numbers.
     """
 
     sizes: Sequence[int]
     replicas: Sequence[int]
     expected: np.ndarray
     additive: bool
-    actual: np.ndarray | None
+    sure: bool
     alone: Sequence[Gradients]
-    term: Gradients | None = None
-    term_factor: float = 0.0
+    term: Gradients | None
+    term_factor: float
+    columns: np.ndarray
+    candidate: np.ndarray
+
+    def factor(self, weights: np.ndarray) -> float | None:
+        """f, where the candidate is f times the sum of shards that these weights give; None where it is not."""
+        summed = self.columns @ weights
+        size = float(summed @ summed)
+        found = float(summed @ self.candidate) / size if size else 0.0
+        left = float(np.linalg.norm(self.candidate - found * summed))
+        return found if size and left <= _EXACT * float(np.linalg.norm(self.candidate)) else None
+
+    @property
+    def counting(self) -> np.ndarray:
+        """Which shards have a gradient of their own and a weight in the reference."""
+        norms = np.linalg.norm(self.columns, axis=0) * np.abs(self.expected)
+        return norms > _NOTHING * norms.max(initial=0.0)
+
+    def fitted(self) -> np.ndarray | None:
+        """c_k of candidate = sum of c_k g_k; None where no such weights exist, or more than one choice of them."""
+        return _fit(self.columns, self.candidate)
 
 
 def weights_of(
@@ -42,7 +64,7 @@ def weights_of(
     term: Gradients | None = None,
     term_factor: float = 1.0,
 ) -> Weights | None:
-    """Fits both runs; None where a gradient is missing or not finite.
+    """How the reference is made of its shards; None where a gradient is missing or not finite.
 
     Args:
       reference: the single device's gradients by variable.
@@ -64,18 +86,25 @@ def weights_of(
         return None
     replicas = [k for k, size in enumerate(shard_sizes) if size]
     sizes = [shard_sizes[k] for k in replicas]
-    expected = _fit(columns, right)
     shares = np.array(sizes) / sum(sizes)
+    known = next((one for one in (shares, np.ones(len(sizes))) if _is_sum(columns, one, right)), None)
+    fitted = _fit(columns, right) if known is None else known
     return Weights(
         sizes=sizes,
         replicas=replicas,
-        expected=shares if expected is None else expected,
-        additive=expected is not None,
-        actual=_fit(columns, actual),
+        expected=shares if fitted is None else fitted,
+        additive=fitted is not None,
+        sure=known is not None,
         alone=alone,
         term=term,
         term_factor=term_factor,
+        columns=columns,
+        candidate=actual,
     )
+
+
+def _is_sum(columns: np.ndarray, weights: np.ndarray, target: np.ndarray) -> bool:
+    return float(np.linalg.norm(columns @ weights - target)) <= _EXACT * float(np.linalg.norm(target))
 
 
 def predicted(
@@ -95,8 +124,7 @@ def _flat(gradients: Gradients, keys: Sequence[str]) -> np.ndarray:
 
 
 def _fit(columns: np.ndarray, target: np.ndarray) -> np.ndarray | None:
-    if columns.shape[0] <= columns.shape[1]:
+    if columns.shape[0] <= columns.shape[1] or np.linalg.matrix_rank(columns, rtol=_NOTHING) < columns.shape[1]:
         return None
     solution = np.linalg.lstsq(columns, target, rcond=None)[0]
-    left = float(np.linalg.norm(columns @ solution - target))
-    return solution if left <= _EXACT * float(np.linalg.norm(target)) else None
+    return solution if _is_sum(columns, solution, target) else None
