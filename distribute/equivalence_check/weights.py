@@ -124,7 +124,12 @@ def _flat(gradients: Gradients, keys: Sequence[str]) -> np.ndarray:
 
 
 def _fit(columns: np.ndarray, target: np.ndarray) -> np.ndarray | None:
-    if columns.shape[0] <= columns.shape[1] or np.linalg.matrix_rank(columns, rtol=_NOTHING) < columns.shape[1]:
+    """The one choice of weights that gives the target; a shard without a gradient of its own has weight 0."""
+    norms = np.linalg.norm(columns, axis=0)
+    live = norms > _NOTHING * norms.max(initial=0.0)
+    used = columns[:, live]
+    if used.shape[0] <= used.shape[1] or np.linalg.matrix_rank(used, rtol=_NOTHING) < used.shape[1]:
         return None
-    solution = np.linalg.lstsq(columns, target, rcond=None)[0]
+    solution = np.zeros(len(norms))
+    solution[live] = np.linalg.lstsq(used, target, rcond=None)[0]
     return solution if _is_sum(columns, solution, target) else None
