@@ -15,8 +15,8 @@ DEVICES = devices_by_number(("CPU:0", "CPU:1", "CPU:2"))
 
 
 def told(text):
-    """Verdict and cause of an excerpt, without line breaks, without figures and without which variable is worst."""
-    told = re.split(r"^(?:small|…)", text, flags=re.MULTILINE)[0]
+    """An excerpt without the smallest case, line breaks, figures, and which variable happens to be the worst."""
+    told = re.split(r"^small", text, flags=re.MULTILINE)[0].replace("…", "")
     told = re.sub(r"first in \S+", "first in …", " ".join(told.split()))
     return re.sub(r"(?<![\w.:/])-?\d[\d.e+-]*", "#", told)
 
