@@ -1,7 +1,7 @@
 """`HierarchicalCopyAllReduce` sums within two halves of the devices first. With an odd number one is in neither half.
 
 Its gradient is lost without a word: with three GPUs a third of the data trains nothing. Leave the choice to TensorFlow,
-or take `distribute.make_strategy`, which also knows what virtual devices need.
+or take `distribute.make_strategy`, which also knows what virtual devices need. `verify(…, strategy=…)` checks either.
 """
 
 import keras

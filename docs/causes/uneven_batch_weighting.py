@@ -1,8 +1,8 @@
 """Keras takes the mean over each replica's examples and divides it by the number of replicas.
 
 That is the mean over the batch only where all replicas have as many examples. In the last batch of an epoch they seldom
-have: 13 examples in batches of 8 leave 5, which are split into 3 and 2, and the two weigh as much as the three. The loss
-that `fit` prints is right all the same.
+have: 13 examples in batches of 8 leave 5, which are split into 3 and 2, and the two weigh as much as the three.
+The loss that `fit` prints is right all the same.
 """
 
 import keras
