@@ -48,8 +48,7 @@ class Weights:
     @property
     def counting(self) -> np.ndarray:
         """Which shards have a gradient of their own and a weight in the reference."""
-        norms = np.linalg.norm(self.columns, axis=0) * np.abs(self.expected)
-        return norms > _NOTHING * norms.max(initial=0.0)
+        return _live(self.columns * self.expected)
 
     def fitted(self) -> np.ndarray | None:
         """c_k of candidate = sum of c_k g_k; None where no such weights exist, or more than one choice of them."""
@@ -87,7 +86,9 @@ def weights_of(
     replicas = [k for k, size in enumerate(shard_sizes) if size]
     sizes = [shard_sizes[k] for k in replicas]
     shares = np.array(sizes) / sum(sizes)
-    known = next((one for one in (shares, np.ones(len(sizes))) if _is_sum(columns, one, right)), None)
+    # Where a shard has no gradient, a sum of all is one of the others, too: that says nothing of its weight.
+    tried = (shares, np.ones(len(sizes))) if _live(columns).all() else (shares,)
+    known = next((one for one in tried if _is_sum(columns, one, right)), None)
     fitted = _fit(columns, right) if known is None else known
     return Weights(
         sizes=sizes,
@@ -123,13 +124,17 @@ def _flat(gradients: Gradients, keys: Sequence[str]) -> np.ndarray:
     return np.concatenate([np.asarray(gradients[key], np.float64).ravel() for key in keys])
 
 
+def _live(columns: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(columns, axis=0)
+    return norms > _NOTHING * norms.max(initial=0.0)
+
+
 def _fit(columns: np.ndarray, target: np.ndarray) -> np.ndarray | None:
     """The one choice of weights that gives the target; a shard without a gradient of its own has weight 0."""
-    norms = np.linalg.norm(columns, axis=0)
-    live = norms > _NOTHING * norms.max(initial=0.0)
+    live = _live(columns)
     used = columns[:, live]
     if used.shape[0] <= used.shape[1] or np.linalg.matrix_rank(used, rtol=_NOTHING) < used.shape[1]:
         return None
-    solution = np.zeros(len(norms))
+    solution = np.zeros(len(live))
     solution[live] = np.linalg.lstsq(used, target, rcond=None)[0]
     return solution if _is_sum(columns, solution, target) else None
