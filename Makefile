@@ -9,8 +9,8 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$name && break; \
 	done || true)
 
-# A process for each core: most of a test's time is TensorFlow tracing in Python, on one core. Files stay whole.
-SIDE_BY_SIDE := --numprocesses=logical --maxprocesses=4 --dist=loadfile
+# A process for each core: most of a test's time is TensorFlow tracing in Python, on one core.
+SIDE_BY_SIDE := --numprocesses=logical --maxprocesses=4 --dist=worksteal --durations=25
 
 .PHONY: help setup train test lint proof gpu-test lock clean
 

@@ -41,7 +41,8 @@ def _fitting(case: Case, weights: Weights, shares: np.ndarray) -> Iterator[tuple
             for cause in _kinds(leaf):
                 yield cause, what
         for value in _frequent(leaf):
-            if _same([int((part != value).sum()) for part in parts], shares):
+            valid = [int((~_equal(part, value)).sum()) for part in parts]
+            if _same(valid, shares):
                 yield MASK, f"the shares are those of the elements of batch{name} that are not {value:g}"
 
 
@@ -59,11 +60,16 @@ def _at(nest: Any, path: Any) -> np.ndarray:
 
 
 def _frequent(leaf: np.ndarray) -> list[float]:
-    """The most frequent values of whole numbers and flags, which padding would be among."""
-    if leaf.dtype.kind not in "iub":
+    """The values that occur most often, which padding would be among; of numbers with a fraction only repeated ones."""
+    if leaf.dtype.kind not in "iubf":
         return []
     values, counts = np.unique(leaf, return_counts=True)
-    return [float(values[i]) for i in np.argsort(-counts)[:_MOST_VALUES]]
+    most = [i for i in np.argsort(-counts)[:_MOST_VALUES] if leaf.dtype.kind != "f" or counts[i] > 1]
+    return [float(values[i]) for i in most]
+
+
+def _equal(part: np.ndarray, value: float) -> np.ndarray:
+    return np.isnan(part) if np.isnan(value) else part == value
 
 
 def _same(amounts: list[Any], shares: np.ndarray) -> bool:

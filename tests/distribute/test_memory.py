@@ -20,9 +20,24 @@ def cpus(num_replicas, limit_mib=None):
     return SimpleNamespace(kind="cpu", names=names, memory_limit_mib=limit_mib)
 
 
+_BEFORE = set()
+
+
+@pytest.fixture(autouse=True)
+def _note_other_children():
+    """Other tests of this process may have left a server that forks fresh processes."""
+    _BEFORE.clear()
+    _BEFORE.update(child.pid for child in psutil.Process().children(recursive=True))
+
+
+def children():
+    """The processes that a check has started and that still are there."""
+    return [child for child in psutil.Process().children(recursive=True) if child.pid not in _BEFORE]
+
+
 def check(build, num_replicas=2, limit_mib=None, data=IMAGES):
     report = check_memory(_target(build), data, devices=cpus(num_replicas, limit_mib))
-    assert not psutil.Process().children(recursive=True)
+    assert not children()
     return report, {check.name: check for check in report.checks}
 
 
@@ -133,7 +148,7 @@ class TestErrorsOfTheUser:
         assert "Traceback" in str(caught.value)
         assert capfd.readouterr() == ("", "")
         assert "memory_bounds" not in str(caught.value)
-        assert not psutil.Process().children(recursive=True)
+        assert not children()
 
     def test_a_target_that_is_not_there_is_a_value_error(self):
         with pytest.raises(ValueError, match="has no 'no_such_name'"):
@@ -146,12 +161,12 @@ class TestHandle:
     def test_closing_ends_the_children_at_once(self):
         with start_memory_check(TARGETS + "slow_build", IMAGES, devices=cpus(2)) as memory_check:
             deadline = time.monotonic() + 10
-            while len(psutil.Process().children()) < 2 and time.monotonic() < deadline:
+            while len(children()) < 2 and time.monotonic() < deadline:
                 time.sleep(0.01)
-            assert len(psutil.Process().children()) == 2
+            assert len(children()) == 2
             begin = time.monotonic()
         assert time.monotonic() - begin < 2
-        assert not psutil.Process().children(recursive=True)
+        assert not children()
         with pytest.raises(RuntimeError, match="closed before"):
             memory_check.result()
 

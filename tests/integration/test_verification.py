@@ -143,8 +143,8 @@ class TestFailure:
         [
             pytest.param(
                 "train/step.py",
-                'replica.all_reduce(tf.distribute.ReduceOp.SUM, values.pop("examples"))',
-                'values.pop("examples")',
+                "{name: global_mean(value, weights) for",
+                "{name: tf.reduce_sum(weights * value) / tf.reduce_sum(weights) for",
                 "gradient_equivalence/float64",
                 "loss_summed_over_replicas",
                 id="a mean over the shard, summed over replicas",

@@ -70,11 +70,12 @@ def every_run(name: str) -> list[Run]:
 
 
 def sample(name: str) -> list[Run]:
-    """A cause or kind at N=2 and at one N of 3 to 8; the programs, and the N, take turns from name to name."""
+    """A cause at N=2 and at one N of 3 to 8, a kind at one of them; programs and N take turns from name to name."""
     position, cases = (*CAUSES, *KINDS).index(name), of(name)
     first, second = (cases[(position + turn) % len(cases)] for turn in (0, 1))
     wanted = _OTHERS[position % len(_OTHERS)]
-    return [(first, _nearest(first, 2)), (second, _nearest(second, wanted, least=3))]
+    both = [(first, _nearest(first, 2)), (second, _nearest(second, wanted, least=3))]
+    return both if name in CAUSES else [both[position % 2]]
 
 
 def _nearest(case: Mutation | Innocent, wanted: int, least: int = 2) -> int:

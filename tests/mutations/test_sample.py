@@ -1,4 +1,4 @@
-"""The fixed sample of both suites: every cause and every innocent kind, at N=2 and at one N of 3 to 8."""
+"""The fixed sample of both suites: every cause at N=2 and at one N of 3 to 8, every innocent kind at one of these."""
 
 import pytest
 

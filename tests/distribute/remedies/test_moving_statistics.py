@@ -22,7 +22,7 @@ class TestVerified:
         report = quick(compiled(lambda: normalised(synchronized=True)))
         assert report.ok, str(report)
 
-    @pytest.mark.parametrize("num_replicas", [2, 3])
+    @pytest.mark.parametrize("num_replicas", [2, pytest.param(3, marks=pytest.mark.proof)])
     def test_what_is_left_is_the_local_normalisation(self, num_replicas):
         report = quick(compiled(averaged), num_replicas=num_replicas, accept=("local_batch_statistics",))
         assert report.ok, str(report)
