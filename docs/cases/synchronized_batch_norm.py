@@ -2,8 +2,8 @@
 
 The layer computes the variance as E[x^2] - E[x]^2, on one device too. In float32 nothing is left of it, and N replicas
 compute the same nonsense as one device: no comparison of the two shows it, so look at the note, which holds float32
-against float64. Even float64 loses half of its digits, and its checks say so ("the program amplifies rounding"). Until the
-layer is mended, scale the inputs first.
+against float64. Even float64 loses half of its digits, and its checks say so ("the program amplifies rounding"). Until
+the layer is mended, scale the inputs first.
 """
 
 import keras

@@ -12,8 +12,8 @@ from tests.process import REPOSITORY, assert_refused
 from tests.process import run_main as run_whole_main
 
 REPORT_KEYS = {
-    "schema_version", "ok", "environment", "devices", "checks", "causes", "explanations", "smallest_failure", "accepted",
-    "notes", "variables", "memory", "training",
+    "schema_version", "ok", "environment", "devices", "checks", "causes", "explanations", "smallest_failure",
+    "accepted", "notes", "variables", "memory", "training",
 }  # fmt: skip
 
 

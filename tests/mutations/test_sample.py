@@ -48,8 +48,14 @@ class TestTheSuitesAreComplete:
         assert len(set(ways)) == len(ways)
         assert len(set(registry.KINDS)) == len(registry.KINDS) >= 12
 
-    def test_sample_has_two_and_more_replicas_of_each(self):
-        for name in (*registry.CAUSES, *registry.KINDS):
+    def test_sample_has_two_and_more_replicas_of_each_cause(self):
+        for name in registry.CAUSES:
             numbers = [replicas for _, replicas in registry.sample(name)]
             assert numbers[0] == 2 or name == "dropped_replica"
             assert 3 <= numbers[1] <= 8
+
+    def test_sample_has_every_kind_and_both_few_and_many_replicas(self):
+        numbers = [replicas for name in registry.KINDS for _, replicas in registry.sample(name)]
+        assert len(numbers) == len(registry.KINDS)
+        assert 2 in numbers
+        assert max(numbers) == 8
