@@ -7,9 +7,9 @@ import numpy as np
 
 from distribute.causes import Explanation
 from distribute.equivalence_check import variables
+from distribute.equivalence_check.evidence import Evidence
 from distribute.equivalence_check.inputs import Batch
 from distribute.equivalence_check.judgement import Findings, gradient_check
-from distribute.equivalence_check.runs import Evidence
 from distribute.equivalence_check.tolerances import tolerance
 from distribute.equivalence_check.trial import Trial
 from distribute.equivalence_check.weights import Weights, weights_of

@@ -8,7 +8,7 @@ from distribute.cause_rules.case import Case
 from distribute.causes import Explanation
 from distribute.equivalence_check import checks, observe, variables
 from distribute.equivalence_check.compare import Comparison, compared
-from distribute.equivalence_check.runs import Evidence
+from distribute.equivalence_check.evidence import Evidence
 from distribute.equivalence_check.tolerances import Tolerance
 
 _ALIKE = 1e-3  # of the ratios of an update that went through an optimizer

@@ -8,7 +8,7 @@ import numpy as np
 
 from distribute.equivalence_check import variables
 from distribute.equivalence_check.compare import Comparison, Difference
-from distribute.equivalence_check.runs import Evidence
+from distribute.equivalence_check.evidence import Evidence
 from distribute.equivalence_check.tolerances import RATIO_ROUNDING, Tolerance, tolerance
 from distribute.equivalence_check.variables import Slot
 from distribute.report import Check, Status

@@ -8,7 +8,7 @@ import numpy as np
 from distribute.equivalence_check import checks, variables
 from distribute.equivalence_check.checks import Judged
 from distribute.equivalence_check.compare import Comparison, compared
-from distribute.equivalence_check.runs import Evidence, Gradient
+from distribute.equivalence_check.evidence import Evidence, Gradient
 from distribute.equivalence_check.tolerances import RATIO_ROUNDING, Tolerance
 from distribute.equivalence_check.trial import Pair, Trial
 from distribute.report import Check

@@ -5,7 +5,6 @@ graph by `tf.numpy_function`, which works in replica threads, nested functions a
 """
 
 import contextlib
-import functools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -156,85 +155,6 @@ def observing(recorder: Recorder) -> Iterator[None]:
             stack.enter_context(patched(owner, name, partial(wrap, recorder)))
         stack.enter_context(patched(function, "__call__", _inlined))
         yield
-
-
-class BuildPlaces:
-    """The user's lines that made layers, and that compiled a model."""
-
-    def __init__(self) -> None:
-        self.compiled = ""
-        self._layers: list[tuple[Any, str]] = []
-
-    def made(self, layer: Any) -> None:
-        """Notes a layer that is being made."""
-        self._layers.append((layer, user_line()))
-
-    def of(self, name: str) -> str:
-        """The user's line that made the layer of this name."""
-        return next((place for layer, place in self._layers if getattr(layer, "name", "") == name), "")
-
-
-@contextlib.contextmanager
-def building(places: BuildPlaces) -> Iterator[None]:
-    """Inside, every layer that is made and the model that is compiled are noted with the user's line."""
-
-    def making(original: Any) -> Any:
-        # Not `__init__`: Keras reads its signature to record a layer's configuration.
-        def new(cls: type, *args: Any, **kwargs: Any) -> Any:
-            layer = original.__func__(cls, *args, **kwargs)
-            places.made(layer)
-            return layer
-
-        return staticmethod(new)
-
-    def compiling(original: Any) -> Any:
-        @functools.wraps(original)
-        def compile_model(model: Any, *args: Any, **kwargs: Any) -> Any:
-            places.compiled = user_line()
-            return original(model, *args, **kwargs)
-
-        return compile_model
-
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(patched(keras.layers.Layer, "__new__", making))
-        stack.enter_context(patched(defining_class(keras.Model, "compile"), "compile", compiling))
-        yield
-
-
-@contextlib.contextmanager
-def layers(recorder: Recorder) -> Iterator[None]:
-    """Inside, every layer that is traced reports its output."""
-
-    def reporting(original: Any) -> Any:
-        @functools.wraps(original)
-        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-            outputs = original(self, *args, **kwargs)
-            kept = [one for one in tf.nest.flatten(outputs) if tf.is_tensor(one) and one.dtype.is_floating]
-            if not tf.executing_eagerly():
-                recorder.emit(LAYER, replica_id(), [(self.name, tf.identity(one)) for one in kept])
-            return outputs
-
-        return call
-
-    with patched(keras.layers.Layer, "__call__", reporting):
-        yield
-
-
-def output_differences(reference: Recorder, candidate: Recorder, shard_sizes: Sequence[int]) -> list[tuple[str, float]]:
-    """By layer, in the order of calls, the relative L2 between its outputs on the replicas and on one device.
-
-    Outputs that do not have a row for each example are left out.
-    """
-    calls = reference.values(LAYER).get(0, [])
-    by_replica = [candidate.values(LAYER).get(replica, []) for replica in range(len(shard_sizes))]
-    found = []
-    for (name, expected), *copies in zip(calls, *by_replica, strict=False):
-        rows = [array.shape[:1] for _, array in copies]
-        if expected.shape[:1] == (sum(shard_sizes),) and rows == [(size,) for size in shard_sizes]:
-            actual = np.concatenate([array for _, array in copies])
-            off = float(np.linalg.norm((actual - expected).ravel()))
-            found.append((name, off / (float(np.linalg.norm(expected.ravel())) or 1.0)))
-    return found
 
 
 def _tape_hook(recorder: Recorder, original: Any) -> Any:

@@ -10,10 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from distribute.equivalence_check import global_state, observe, variables
+from distribute.equivalence_check.evidence import Evidence, Gradient
 from distribute.equivalence_check.observe import unwrapped
 from distribute.equivalence_check.patching import defining_class, patched
 from distribute.equivalence_check.replay import Stage, presented
-from distribute.equivalence_check.runs import Evidence, Gradient, Run, Shards, spec_of, tensors
+from distribute.equivalence_check.runs import Run, Shards, spec_of, tensors
 from distribute.equivalence_check.variables import Slot, Values
 
 _MAX_PASSES = 40

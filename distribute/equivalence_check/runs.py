@@ -4,59 +4,24 @@ import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from distribute.equivalence_check import global_state, observe, randomness, variables
+from distribute.equivalence_check import global_state, layer_outputs, observe, randomness, variables
 from distribute.equivalence_check.blame import blamed
+from distribute.equivalence_check.build_places import BuildPlaces, building
+from distribute.equivalence_check.evidence import Evidence
 from distribute.equivalence_check.observe import Recorder
 from distribute.equivalence_check.subject import Subject
 from distribute.equivalence_check.variables import Slot
-
-Gradient = np.ndarray | tuple[np.ndarray, np.ndarray]
-"""A dense gradient, or values and indices of a sparse one."""
 
 Hooks = Callable[[Recorder], contextlib.AbstractContextManager]
 """Set while a step is traced."""
 
 Shards = Sequence[Any]
 """One nest of arrays per replica, leading axis = example."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What one step did.
-
-    Attributes:
-      before, after: by variable, the value on each replica.
-      gradients: by variable, the gradient as applied, on each replica; absent where there was none.
-      local, handed, fed: by variable and replica, at the tape, given to the optimizer, given to the reduction.
-      outputs: by name, the scalar that each replica returned.
-      metrics: by name, `result()` of each Keras metric, over all replicas.
-      shard_sizes: examples per replica.
-      sparse: by variable, replica 0's values and indices of a sparse gradient: optimizers treat these differently.
-      gradient_source: how the gradients as applied were come by.
-    """
-
-    before: Mapping[str, list[np.ndarray]]
-    after: Mapping[str, list[np.ndarray]]
-    gradients: Mapping[str, list[np.ndarray]]
-    outputs: Mapping[str, list[np.ndarray]]
-    shard_sizes: Sequence[int]
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    local: Mapping[str, list[np.ndarray]] = field(default_factory=dict)
-    handed: Mapping[str, list[np.ndarray]] = field(default_factory=dict)
-    fed: Mapping[str, list[np.ndarray]] = field(default_factory=dict)
-    sparse: Mapping[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    gradient_source: str = observe.APPLIED
-
-    @property
-    def applied(self) -> dict[str, Gradient]:
-        """Replica 0's gradients in the form in which the optimizer got them."""
-        return {key: self.sparse.get(key, copies[0]) for key, copies in self.gradients.items()}
 
 
 class Run:
@@ -89,12 +54,12 @@ class Run:
         self._first_shard = shards[0]
         self._prepared = False
         num_replicas = strategy.num_replicas_in_sync
-        self.places = observe.BuildPlaces()
+        self.places = BuildPlaces()
         with (
             self._setting(),
             strategy.scope(),
             blamed(f"in build(), for {num_replicas} replica(s), {dtype}"),
-            observe.building(self.places),
+            building(self.places),
         ):
             self.subject = Subject(build())
 
@@ -194,7 +159,7 @@ class Run:
 
     def run_layers(self, shards: Shards) -> Recorder:
         """One step with its randomness taken out; the recorder holds the outputs of all layers."""
-        graph, recorder = self.traced_inside(shards, randomness.taken_out, observe.layers)
+        graph, recorder = self.traced_inside(shards, randomness.taken_out, layer_outputs.reported)
         graph()
         return recorder
 

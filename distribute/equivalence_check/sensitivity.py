@@ -10,8 +10,8 @@ from typing import Any
 from distribute.equivalence_check import checks, variables
 from distribute.equivalence_check.checks import Judged
 from distribute.equivalence_check.compare import compared
+from distribute.equivalence_check.evidence import Evidence
 from distribute.equivalence_check.judgement import Findings
-from distribute.equivalence_check.runs import Evidence
 from distribute.equivalence_check.tolerances import Tolerance
 from distribute.equivalence_check.trial import Trial
 

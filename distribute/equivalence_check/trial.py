@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from distribute.equivalence_check import global_state, observe, references, runs, variables
+from distribute.equivalence_check import global_state, layer_outputs, references, runs, variables
 from distribute.equivalence_check.blame import blamed
+from distribute.equivalence_check.evidence import Evidence
 from distribute.equivalence_check.inputs import Batch, joined
 from distribute.equivalence_check.references import ReplayRun
-from distribute.equivalence_check.runs import Evidence, Run
+from distribute.equivalence_check.runs import Run
 from distribute.equivalence_check.subject import Subject
 from distribute.equivalence_check.tolerances import tolerance
 from distribute.equivalence_check.variables import Slot, Values
@@ -195,7 +196,7 @@ class Trial:
         reference = self.reference.run_layers(self.wholes[batch.suffix])
         self.candidate.write(self.initial)
         candidate = self.candidate.run_layers(self.shards[batch.suffix])
-        return observe.output_differences(reference, candidate, batch.sizes)
+        return layer_outputs.output_differences(reference, candidate, batch.sizes)
 
     def _run_candidate(self, pair: Pair, steps: int) -> None:
         run = self.candidate

@@ -1,0 +1,49 @@
+"""What each layer makes of each example: the first layer whose outputs differ is where a difference begins."""
+
+import contextlib
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from distribute.equivalence_check.observe import LAYER, Recorder, replica_id
+from distribute.equivalence_check.patching import patched
+
+
+@contextlib.contextmanager
+def reported(recorder: Recorder) -> Iterator[None]:
+    """Inside, every layer that is traced reports its output."""
+
+    def reporting(original: Any) -> Any:
+        @functools.wraps(original)
+        def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+            outputs = original(self, *args, **kwargs)
+            kept = [one for one in tf.nest.flatten(outputs) if tf.is_tensor(one) and one.dtype.is_floating]
+            if not tf.executing_eagerly():
+                recorder.emit(LAYER, replica_id(), [(self.name, tf.identity(one)) for one in kept])
+            return outputs
+
+        return call
+
+    with patched(keras.layers.Layer, "__call__", reporting):
+        yield
+
+
+def output_differences(reference: Recorder, candidate: Recorder, shard_sizes: Sequence[int]) -> list[tuple[str, float]]:
+    """By layer, in the order of calls, the relative L2 between its outputs on the replicas and on one device.
+
+    Outputs that do not have a row for each example are left out.
+    """
+    calls = reference.values(LAYER).get(0, [])
+    by_replica = [candidate.values(LAYER).get(replica, []) for replica in range(len(shard_sizes))]
+    found = []
+    for (name, expected), *copies in zip(calls, *by_replica, strict=False):
+        rows = [array.shape[:1] for _, array in copies]
+        if expected.shape[:1] == (sum(shard_sizes),) and rows == [(size,) for size in shard_sizes]:
+            actual = np.concatenate([array for _, array in copies])
+            off = float(np.linalg.norm((actual - expected).ravel()))
+            found.append((name, off / (float(np.linalg.norm(expected.ravel())) or 1.0)))
+    return found
