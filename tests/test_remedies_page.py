@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 import distribute
 from distribute.causes import CAUSES
 from tests.process import run_python
@@ -13,6 +15,7 @@ WITHOUT_REMEDY = {"non_finite", "irreproducible_reference"}
 
 
 class TestRemediesPage:
+    @pytest.mark.proof
     def test_programs_pass(self):
         result = run_python("\n".join(BLOCKS), timeout=240)
         assert result.returncode == 0, result.stdout + result.stderr

@@ -40,7 +40,14 @@ class TestInnocentPrograms:
 
     @pytest.mark.parametrize(
         "optimizer",
-        [keras.optimizers.AdamW, keras.optimizers.Lion, keras.optimizers.RMSprop, keras.optimizers.Adafactor],
+        [
+            keras.optimizers.AdamW,
+            keras.optimizers.Lion,
+            *(
+                pytest.param(one, marks=pytest.mark.proof)
+                for one in (keras.optimizers.RMSprop, keras.optimizers.Adafactor)
+            ),
+        ],
     )
     def test_optimizers_that_amplify_rounding_pass(self, optimizer):
         def model():

@@ -92,6 +92,7 @@ class TestTraining:
             assert ("nothing to train: 30 of 7 steps are done" in result.stdout) == (steps > 0)
             assert report_of(tmp_path / "parts")["training"] == parts["training"]
 
+    @pytest.mark.proof
     def test_only_what_does_not_change_the_examples_may_change_on_resume(self, tmp_path):
         assert run_main("--steps=3", f"--output_dir={tmp_path}").returncode == 0
         before = report_of(tmp_path)

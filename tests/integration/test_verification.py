@@ -148,6 +148,7 @@ class TestFailure:
                 "gradient_equivalence/float64",
                 "loss_summed_over_replicas",
                 id="a mean over the shard, summed over replicas",
+                marks=pytest.mark.proof,
             ),
             pytest.param(
                 "train/loop.py",

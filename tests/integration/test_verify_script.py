@@ -189,6 +189,7 @@ class TestVerdicts:
         assert result.returncode == 0, result.stdout + result.stderr
         assert report_of(project)["accepted"] == causes
 
+    @pytest.mark.proof
     def test_a_limit_that_is_too_small_ends_with_one_that_works(self, project):
         flags = ["--verify=memory", "--memory_limit=20"]
         result = verify_in_fork(project, "models.net:wide", "data:batches", *flags)

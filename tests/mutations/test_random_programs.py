@@ -81,7 +81,7 @@ COMMON = {"deadline": None, "derandomize": True, "database": None, "suppress_hea
 
 
 class TestRandomPrograms:
-    @settings(max_examples=6, **COMMON)
+    @settings(max_examples=3, **COMMON)
     @given(programs())
     def test_correct_ones_pass(self, program):
         verified(program)
