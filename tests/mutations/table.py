@@ -6,8 +6,8 @@ python -m tests.mutations.table [--sample] [--jobs=N] [--output=FILE] [CAUSE or 
 2. Every innocent program: by kind and number of replicas, the greatest float64 residual of its gradients.
 3. How far both are apart.
 
-Without names everything runs, which takes about an hour on two cores; `--sample` is what `make test` runs. `--output` keeps
-all outcomes and the figures below as JSON. Ends with 2 when a verdict was wrong.
+Without names everything runs, which takes long (one cause at every N: three minutes on two busy cores); `--sample` is
+what `make test` runs. `--output` keeps all outcomes and the figures below as JSON. Ends with 2 when a verdict was wrong.
 """
 
 import argparse
