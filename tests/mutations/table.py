@@ -7,7 +7,7 @@ python -m tests.mutations.table [--sample] [--jobs=N] [--output=FILE] [CAUSE or 
 3. How far both are apart.
 
 Without names everything runs, which takes long (one cause at every N: three minutes on two busy cores); `--sample` is
-what `make test` runs. `--output` keeps all outcomes and the figures below as JSON. Ends with 2 when a verdict was wrong.
+what `make test` runs. `--output` keeps all outcomes and the figures below as JSON. Ends with 2 if a verdict was wrong.
 """
 
 import argparse
