@@ -78,17 +78,25 @@ def _verdict(report: "Report") -> str:
     ran = [check for check in report.checks if check.status != "skipped"]
     if not ran:
         return "NOTHING WAS MEASURED: every check was skipped"
-    if report.ok:
-        return f"OK: {who} {' and '.join(_claims(ran, ''))} ({len(ran)} checks, none failed)"
-    claims = " and ".join(_claims(report.failures, "do not "))
-    return f"FAILED: {who} {claims} ({len(report.failures)} of {len(ran)} checks failed)"
+    failures = report.failures
+    claims = " and ".join(_claims(failures or ran, alone=replicas == 1, denied=bool(failures)))
+    if failures:
+        return f"FAILED: {who} {claims} ({len(failures)} of {len(ran)} checks failed)"
+    return f"OK: {who} {claims} ({len(ran)} checks, none failed)"
 
 
-def _claims(checks: Sequence["Check"], negation: str) -> list[str]:
+def _claims(checks: Sequence["Check"], *, alone: bool, denied: bool) -> list[str]:
     """What these checks say of the replicas: about what they compute, about their memory, or both."""
+
+    def verb(stem: str) -> str:
+        if denied:
+            return f"{'does' if alone else 'do'} not {stem}"
+        return f"{stem}s" if alone else stem
+
     about_memory = [check.name.startswith("memory_bounds/") for check in checks]
-    claims = [] if all(about_memory) else [f"{negation}compute what one device computes"]
-    return claims + ([f"{negation}stay within their memory bounds"] if any(about_memory) else [])
+    claims = [] if all(about_memory) else [f"{verb('compute')} what one device computes"]
+    whose = "its" if alone else "their"
+    return claims + ([f"{verb('stay')} within {whose} memory bounds"] if any(about_memory) else [])
 
 
 def _at_length(checks: Sequence["Check"], status: str) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from absl import app, flags, logging
 
 from train.errors import InputError, MachineError, ScriptError, tell
+from train.heap import keep_heaps
 from train.stop_signals import Stopped, StopSignals, raise_if_stopped, stop_without_output
 from train.tensorflow_log import import_tensorflow_quietly
 
@@ -40,6 +41,7 @@ def _run(main: Callable[[], int], argv: list[str]) -> int:
     try:
         if len(argv) > 1:
             raise InputError(f"unexpected argument {argv[1]!r}: flags are written --name=value (see --help)")
+        keep_heaps()
         if not FLAGS.debug:
             import_tensorflow_quietly()
             logging.set_verbosity(logging.WARNING)

@@ -3,7 +3,6 @@
 import contextlib
 import re
 import sys
-import sysconfig
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +12,11 @@ import tensorflow as tf
 
 import distribute
 import train
+from distribute.source_lines import is_users, shown
 from train.errors import InputError, ScriptError
 from train.messages import first_line
 
 _OURS = [Path(package.__file__ or "").parent for package in (distribute, train)]
-_INSTALLED = [Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
 
 # How a traceback in a text writes a place: that of another process, or of the line that made an operation of a graph.
 _PLACE = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
@@ -61,7 +60,7 @@ def describe_failure(what: str, error: BaseException) -> str:
 
 def _raised_by_us(error: BaseException) -> bool:
     frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and _within(frames[-1].filename, _OURS)
+    return bool(frames) and _is_ours(frames[-1].filename)
 
 
 def _place(error: BaseException) -> str | None:
@@ -74,18 +73,13 @@ def _place(error: BaseException) -> str | None:
         users = [place for place in places if _is_users(place[0])]
         if users:
             file, line = users[-1]
-            return f"{_shown(Path(file))}:{line}"
+            return f"{shown(file)}:{line}"
     return None
 
 
 def _is_users(file: str) -> bool:
-    generated = "__autograph_generated_file" in file
-    return Path(file).is_file() and not generated and not _within(file, [*_OURS, *_INSTALLED])
+    return Path(file).is_file() and is_users(file) and not _is_ours(file)
 
 
-def _within(file: str, folders: list[Path]) -> bool:
-    return any(Path(file).is_relative_to(folder) for folder in folders)
-
-
-def _shown(file: Path) -> Path:
-    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+def _is_ours(file: str) -> bool:
+    return any(Path(file).is_relative_to(folder) for folder in _OURS)

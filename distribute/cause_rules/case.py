@@ -7,6 +7,7 @@ import numpy as np
 
 from distribute.causes import Explanation
 from distribute.equivalence_check import variables
+from distribute.equivalence_check.checks import first_copies
 from distribute.equivalence_check.evidence import Evidence
 from distribute.equivalence_check.inputs import Batch
 from distribute.equivalence_check.judgement import Findings, gradient_check
@@ -64,8 +65,8 @@ class Case:
     @functools.cached_property
     def weights(self) -> Weights | None:
         """With which weight each shard enters both runs."""
-        alone = [first_copies(one) for one in self.alone]
-        return weights_of(first_copies(self.reference), first_copies(self.candidate), alone, self.batch.sizes)
+        reference, candidate = first_copies(self.reference.gradients), first_copies(self.candidate.gradients)
+        return weights_of(reference, candidate, [first_copies(one.gradients) for one in self.alone], self.batch.sizes)
 
     @functools.cached_property
     def same_shards(self) -> Sequence[tuple[Gradients, Gradients]]:
@@ -74,7 +75,7 @@ class Case:
         Whatever depends on how examples differ between replicas is gone there.
         """
         return [
-            (first_copies(pair.reference[0]), first_copies(pair.candidate[0]))
+            (first_copies(pair.reference[0].gradients), first_copies(pair.candidate[0].gradients))
             for pair in (self.trial.pair_on([shard] * self.num_replicas) for shard in self._two_shards())
             if pair.candidate
         ]
@@ -110,16 +111,6 @@ class Case:
         """The variable whose gradient is furthest off."""
         comparison = self.found.gradients
         return comparison.worst.key if comparison and comparison.worst else ""
-
-
-def first_copies(evidence: Evidence) -> dict[str, np.ndarray]:
-    """Replica 0's gradients."""
-    return {key: copies[0] for key, copies in evidence.gradients.items() if copies}
-
-
-def alike(copies: Sequence[np.ndarray]) -> bool:
-    """Whether all replicas hold the same values."""
-    return all(np.array_equal(copy, copies[0], equal_nan=True) for copy in copies[1:])
 
 
 def norm(gradients: Gradients) -> float:

@@ -69,7 +69,7 @@ def scaled_update(case: Case, row: Tolerance) -> list[Explanation]:
     if not fitting:
         return []
     evidence = (
-        f"the update is {ratio:.6g} = {fitting[0]} times what the optimizer makes of these gradients on one device"
+        f"the update is {fitting[0]} times what the optimizer makes of these gradients on one device ({ratio:.6g})"
     )
     return [case.explanation("learning_rate_scaling", evidence, "", observe.OPTIMIZER)]
 

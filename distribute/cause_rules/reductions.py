@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from distribute.cause_rules.case import NEAR, Case, alike
+from distribute.cause_rules.case import NEAR, Case
 from distribute.causes import Explanation
 from distribute.equivalence_check import observe
+from distribute.equivalence_check.checks import alike
 
 PerReplica = Mapping[str, Sequence[np.ndarray]]
 Place = tuple[str, int]

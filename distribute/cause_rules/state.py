@@ -1,8 +1,9 @@
 """Causes that show in variables that differ between replicas although nobody trains them."""
 
-from distribute.cause_rules.case import Case, alike
+from distribute.cause_rules.case import Case
 from distribute.causes import Explanation
 from distribute.equivalence_check import variables
+from distribute.equivalence_check.checks import alike
 from distribute.equivalence_check.trial import Trial
 
 
@@ -21,7 +22,8 @@ def diverged_state(case: Case) -> list[Explanation]:
     excused = set(moving) | (optimizer if case.trained & set(case.found.apart) else set())
     other = [key for key in state if key not in excused] + _own_weights(case)
     if other:
-        found.append(Explanation("unsynchronized_variable", _values(case, other), other[0]))
+        location = case.trial.written_at(other[0])
+        found.append(Explanation("unsynchronized_variable", _values(case, other), other[0], location))
     return found
 
 

@@ -1,8 +1,9 @@
 """A term of the gradient that does not depend on the examples: a regulariser that every replica adds."""
 
-from distribute.cause_rules.case import NEAR, Case, Gradients, difference, first_copies, largest, norm
+from distribute.cause_rules.case import NEAR, Case, Gradients, difference, largest, norm
 from distribute.causes import Explanation
 from distribute.equivalence_check import observe
+from distribute.equivalence_check.checks import first_copies
 from distribute.equivalence_check.weights import Weights, weights_of
 
 _ROUNDING = 1e-12
@@ -32,6 +33,6 @@ def regularizer(case: Case) -> tuple[Explanation, Weights | None] | None:
 
 
 def _weights_without(case: Case, term: Gradients, number: int) -> Weights | None:
-    alone = [first_copies(one) for one in case.alone]
-    candidate, reference = first_copies(case.candidate), first_copies(case.reference)
+    alone = [first_copies(one.gradients) for one in case.alone]
+    candidate, reference = first_copies(case.candidate.gradients), first_copies(case.reference.gradients)
     return weights_of(reference, candidate, alone, case.batch.sizes, term, number)

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from distribute.equivalence_check.patching import defining_class, patched
-from distribute.equivalence_check.source_lines import user_line
+from distribute.source_lines import user_line
 
 
 class BuildPlaces:

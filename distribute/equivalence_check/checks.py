@@ -140,7 +140,7 @@ def sync_check(
     judged = [
         slot for slot in slots if slot.role not in (variables.METRIC, variables.SEED) and not variables.on_read(slot)
     ]
-    apart = [slot.key for slot in judged if not _alike(after[slot.key])]
+    apart = [slot.key for slot in judged if not alike(after[slot.key])]
     replicas = len(next(iter(after.values()), []))
     if replicas <= 1:
         return Check(name, "skipped", detail="there is one replica only"), []
@@ -154,7 +154,8 @@ def sync_check(
     return Check(name, "failed", float(len(apart)), 0.0, detail), apart
 
 
-def _alike(copies: Sequence[np.ndarray]) -> bool:
+def alike(copies: Sequence[np.ndarray]) -> bool:
+    """Whether all replicas hold the same, bit for bit."""
     return all(copy.tobytes() == copies[0].tobytes() for copy in copies[1:])
 
 

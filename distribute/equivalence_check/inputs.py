@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from distribute.batches import join, num_examples
 from distribute.equivalence_check.coverage import Counts, counted
-from distribute.equivalence_check.source_lines import defined_at
+from distribute.source_lines import defined_at
 
 MAX_BATCHES = 1000
 """Of a data set that does not end, this many batches are read."""
@@ -34,7 +35,7 @@ class Batch:
     @property
     def sizes(self) -> list[int]:
         """Examples per replica."""
-        return [_size(shard) for shard in self.shards]
+        return [num_examples(shard) for shard in self.shards]
 
     def distinct_shards(self, replicas: Sequence[int]) -> list[Any]:
         """The shards of these replicas, each content once."""
@@ -90,8 +91,8 @@ def first_rows(data: Any, num_rows: int) -> list[Any]:
     if batch is None:
         raise ValueError("data holds no batch: give at least one global batch")
     whole = tf.nest.map_structure(np.asarray, batch)
-    if _size(whole) < num_rows:
-        raise ValueError(f"{num_rows} rows were asked for, the first batch has {_size(whole)}")
+    if num_examples(whole) < num_rows:
+        raise ValueError(f"{num_rows} rows were asked for, the first batch has {num_examples(whole)}")
     return [tf.nest.map_structure(lambda leaf: leaf[:num_rows], whole)]
 
 
@@ -207,9 +208,9 @@ class _Epoch:
 
     def _keep(self, number: int, shards: Sequence[Any], dynamic: bool) -> None:
         if number == 1:
-            self.first = Batch("", shards, joined(shards), dynamic)
-        elif self.other is None and sum(map(_size, shards)) != sum(self.first.sizes):
-            self.other = Batch("@uneven", shards, joined(shards), dynamic)
+            self.first = Batch("", shards, join(shards), dynamic)
+        elif self.other is None and sum(map(num_examples, shards)) != sum(self.first.sizes):
+            self.other = Batch("@uneven", shards, join(shards), dynamic)
 
 
 def _values(distributed: Any) -> Iterator[Any]:
@@ -236,11 +237,6 @@ def _shards(value: Any, strategy: tf.distribute.Strategy) -> list[Any]:
     return shards
 
 
-def joined(shards: Sequence[Any]) -> Any:
-    """The global batch: the shards in replica order."""
-    return tf.nest.map_structure(lambda *parts: np.concatenate(parts), *shards)
-
-
 def _epoch_counts(datasets: Sequence[tf.data.Dataset]) -> tuple[Counts, bool]:
     """All examples that these readers yield in one epoch, and whether every one came to an end."""
     counts = Counts()
@@ -250,7 +246,3 @@ def _epoch_counts(datasets: Sequence[tf.data.Dataset]) -> tuple[Counts, bool]:
                 return counts, False
             counts.update(counted(tf.nest.map_structure(lambda tensor: tensor.numpy(), value)))
     return counts, True
-
-
-def _size(shard: Any) -> int:
-    return int(tf.nest.flatten(shard)[0].shape[0])

@@ -18,7 +18,7 @@ from tensorflow.python.autograph.core import ag_ctx
 from tensorflow.python.autograph.impl import api as autograph
 
 from distribute.equivalence_check.patching import defining_class, patched
-from distribute.equivalence_check.source_lines import made_at, user_line
+from distribute.source_lines import made_at, user_line
 
 LOCAL = "local gradient"
 HANDED = "handed to the optimizer"

@@ -32,7 +32,7 @@ _ROLES = (variables.TRAINABLE, variables.STATE, variables.OPTIMIZER)
 Copies = Mapping[str, Sequence[np.ndarray]]
 
 
-def looks_for_overflow(trial: Trial) -> bool:
+def _looks_for_overflow(trial: Trial) -> bool:
     """Whether the step asks if numbers are finite, as loss scaling has to, and goes on where they are not."""
     scaling = keras.optimizers.LossScaleOptimizer
     if any(isinstance(optimizer, scaling) for optimizer in trial.reference.recorder.optimizers):
@@ -41,12 +41,19 @@ def looks_for_overflow(trial: Trial) -> bool:
     return bool(operations & _LOOKS) and not operations & _STOPS
 
 
-def overflow_check(trial: Trial, pair: Pair) -> tuple[Check, list[Explanation]]:
-    """Plants infinite gradients on one device, and on each replica in turn."""
-    if trial.num_replicas == 1 or not pair.candidate:
+def overflow_check(pairs: Sequence[tuple[Trial, Pair]]) -> tuple[Check, list[Explanation]]:
+    """Plants infinite gradients on one device, and on each replica in turn.
+
+    Args:
+      pairs: the program in each of its dtypes; the first one that guards against overflow is taken, since Keras adds
+        loss scaling under float16 only.
+    """
+    if any(trial.num_replicas == 1 or not pair.candidate for trial, pair in pairs):
         return _skipped("there is one replica only, or the replicas did not run"), []
-    if not looks_for_overflow(trial):
+    guarded = next(((trial, pair) for trial, pair in pairs if _looks_for_overflow(trial)), None)
+    if guarded is None:
         return _skipped("the step does not go on after looking whether its gradients are finite"), []
+    trial, pair = guarded
     expected = _survived(trial, pair)
     if expected is None:
         return _skipped("one device does not go on after an overflow either"), []

@@ -16,7 +16,7 @@ from tensorflow.python.ops import gen_random_ops, gen_stateless_random_ops, gen_
 
 from distribute.equivalence_check.observe import DRAWN, RANDOM, Recorder, replica_id
 from distribute.equivalence_check.patching import patched
-from distribute.equivalence_check.source_lines import user_line
+from distribute.source_lines import user_line
 
 _FLOAT_OPS = {
     gen_random_ops: ("random_uniform", "random_standard_normal", "truncated_normal"),

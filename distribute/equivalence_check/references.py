@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from distribute.batches import num_examples
 from distribute.equivalence_check import global_state, observe, variables
 from distribute.equivalence_check.evidence import Evidence, Gradient
 from distribute.equivalence_check.observe import unwrapped
@@ -63,7 +64,7 @@ class ReplayRun(Run):
         self._reset_metrics()
         self.stage.begin_shard(replica)
         graph(tensors(shard), tf.constant(replica))
-        return self._evidence(before, [len(tf.nest.flatten(shard)[0])])
+        return self._evidence(before, [num_examples(shard)])
 
 
 def per_replica(evidence: Sequence[Evidence], slots: Sequence[Slot]) -> dict[str, list[np.ndarray]]:
@@ -86,19 +87,10 @@ def each_shard_alone(run: Run, shards: Shards, initial: Values, dynamic: bool) -
     """The single-device step on every shard as if it were a whole batch; shards without examples are left out."""
     found = []
     for shard in shards:
-        if len(tf.nest.flatten(shard)[0]):
+        if num_examples(shard):
             run.write(initial)
             found.append(run.step([shard], dynamic))
     return found
-
-
-def weighted_mean(evidence: Sequence[Evidence]) -> dict[str, np.ndarray]:
-    """The gradients of shards that stood alone, weighted by their examples."""
-    total = sum(one.shard_sizes[0] for one in evidence)
-    return {
-        key: np.sum([one.gradients[key][0] * (one.shard_sizes[0] / total) for one in evidence], axis=0)
-        for key in evidence[0].gradients
-    }
 
 
 def optimizer_replay(

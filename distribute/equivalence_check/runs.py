@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from distribute.batches import num_examples
 from distribute.equivalence_check import global_state, layer_outputs, observe, randomness, variables
 from distribute.equivalence_check.blame import blamed
 from distribute.equivalence_check.build_places import BuildPlaces, building
@@ -134,8 +135,9 @@ class Run:
         """The types of all operations of the step, those of its branches, loops and functions among them."""
         found = set()
         for graph, _ in self._traces.values():
-            definition = graph.graph.as_graph_def()
-            nodes = itertools.chain(definition.node, *(one.node_def for one in definition.library.function))
+            fields = {field.name: value for field, value in graph.graph.as_graph_def().ListFields()}
+            functions = fields["library"].function if "library" in fields else ()
+            nodes = itertools.chain(fields["node"], *(one.node_def for one in functions))
             found |= {node.op for node in nodes}
         return found
 
@@ -223,7 +225,6 @@ class Run:
             observe.LOCAL,
             observe.HANDED,
             observe.FED,
-            observe.USER_REDUCED,
         )
         seen = {kind: self._by_variable(kind) for kind in kinds}
         after = self.read()
@@ -282,11 +283,6 @@ class Run:
             for name, value in by_replica[replica]:
                 found.setdefault(name, []).append(value)
         return found
-
-
-def num_examples(shard: Any) -> int:
-    """The leading axis of a nest of arrays."""
-    return int(tf.nest.flatten(shard)[0].shape[0])
 
 
 def cast(shards: Shards, dtype: str) -> Shards:

@@ -5,6 +5,7 @@ then differ by 1e-8. No fixed gate fits that, and one more run on one device say
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from distribute.equivalence_check import checks, variables
@@ -18,7 +19,7 @@ from distribute.equivalence_check.trial import Trial
 MOST = 1e-6
 """More than that is not called rounding in float64, however sensitive a program is."""
 
-_PARTS = ("gradient", "update", "state", "saved", "communication", "communicated state")
+_PARTS = ("gradient", "update", "updates", "state", "saved", "communication", "communicated state")
 
 
 def excuse_rounding(trial: Trial, found: Findings, row: Tolerance) -> None:
@@ -26,7 +27,7 @@ def excuse_rounding(trial: Trial, found: Findings, row: Tolerance) -> None:
     failed = [part for part in _PARTS if found.failed(part)]
     if not failed or any((found.judged[part].check.observed or 0) > row.multiple * MOST for part in failed):
         return
-    reference, shaken = found.pair.reference[0], trial.shaken(found.pair.batch)
+    reference, shaken = found.pair.reference, trial.shaken(found.pair.batch, len(found.pair.reference))
     for part in failed:
         right = checks.first_copies(_values(reference, trial, part))
         own = compared(_values(shaken, trial, part), right, row).observed
@@ -44,11 +45,12 @@ def _excused(judged: Judged, own: float, multiple: float) -> Judged:
     return dataclasses.replace(judged, check=check)
 
 
-def _values(evidence: Evidence, trial: Trial, part: str) -> dict[str, Any]:
+def _values(steps: Sequence[Evidence], trial: Trial, part: str) -> dict[str, Any]:
+    first = steps[0]
     if part in ("gradient", "communication"):
-        return dict(evidence.gradients)
-    trained = checks.with_role(trial.slots, variables.TRAINABLE)
-    if part == "update":
-        return checks.updates(evidence, trained)
+        return dict(first.gradients)
+    if part in ("update", "updates"):
+        last = first if part == "update" else steps[-1]
+        return checks.updates(last, checks.with_role(trial.slots, variables.TRAINABLE), first.before)
     slots = [slot for slot in checks.with_role(trial.slots, variables.TRAINABLE, variables.STATE) if slot.floating]
-    return {slot.key: evidence.after[slot.key] for slot in slots}
+    return {slot.key: first.after[slot.key] for slot in slots}

@@ -16,6 +16,7 @@ from distribute.equivalence_check import judgement
 from distribute.equivalence_check.communication import communication_checks
 from distribute.equivalence_check.inputs import Batch, split
 from distribute.equivalence_check.judgement import Findings
+from distribute.equivalence_check.sensitivity import excuse_rounding
 from distribute.equivalence_check.tolerances import tolerance
 from distribute.equivalence_check.trial import Trial
 from distribute.report import Smallest
@@ -127,6 +128,7 @@ def _fewest_rows(failure: Failure, num_replicas: int, most: int, deadline: float
         if not pair.candidate or time.monotonic() > deadline:
             break
         found = judgement.judge_pair(probed, pair, tolerance(trial.dtype))
+        excuse_rounding(probed, found, tolerance(trial.dtype))
         if failure.alike(probed, found):
             return _Case(num_replicas, rows, found), passing
         passing += [rows] if all(check.status != "failed" for check in found.checks) else []

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from distribute.equivalence_check import global_state, layer_outputs, references, runs, variables
+from distribute.batches import join
+from distribute.equivalence_check import global_state, layer_outputs, references, runs, variable_writes, variables
 from distribute.equivalence_check.blame import blamed
 from distribute.equivalence_check.evidence import Evidence
-from distribute.equivalence_check.inputs import Batch, joined
+from distribute.equivalence_check.inputs import Batch
 from distribute.equivalence_check.references import ReplayRun
 from distribute.equivalence_check.runs import Run
 from distribute.equivalence_check.subject import Subject
@@ -177,18 +178,24 @@ class Trial:
 
     def pair_on(self, shards: Sequence[Any]) -> Pair:
         """Both runs, one step, with other examples; the candidate may have failed."""
-        batch = Batch(f"@further_{len(self.shards)}", shards, joined(shards), self.dynamic)
+        batch = Batch(f"@further_{len(self.shards)}", shards, join(shards), self.dynamic)
         self.shards[batch.suffix] = runs.cast(batch.shards, self.dtype)
         self.wholes[batch.suffix] = runs.cast([batch.whole], self.dtype)
         return self.pair(batch)
 
-    def shaken(self, batch: Batch) -> Evidence:
-        """The single-device step with the last digit of inputs and weights changed: what rounding may do to it."""
+    def shaken(self, batch: Batch, steps: int) -> list[Evidence]:
+        """The single-device steps with the last digit of inputs and weights changed: what rounding may do to them."""
         rng = np.random.default_rng(0)
         (whole,) = self.wholes[batch.suffix]
         self.reference.write({key: [last_digit_changed(copies[0], rng)] for key, copies in self.initial.items()})
         moved = tf.nest.map_structure(lambda leaf: last_digit_changed(leaf, rng), whole)
-        return self.reference.step([moved], self.dynamic)
+        return [self.reference.step([moved], self.dynamic) for _ in range(steps)]
+
+    def written_at(self, key: str) -> str:
+        """The user's line that writes a variable in the step."""
+        _, recorder = self.reference.traced_inside(self.wholes[self.first.suffix], variable_writes.noted)
+        slots = {slot.key: slot for slot in self.slots}
+        return variable_writes.place(recorder, slots[key].variable)
 
     def layer_differences(self, batch: Batch) -> list[tuple[str, float]]:
         """By layer, in the order of calls, the relative L2 between its outputs on the replicas and on one device."""

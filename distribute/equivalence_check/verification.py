@@ -122,10 +122,12 @@ class Verification:
         try:
             trial = Trial(self.build, self.strategy, ARBITER, batches)
         except Exception as error:
-            if not self._runs_in_float32():
+            narrow = self._in_float32_or_none()
+            if narrow is None:
                 raise
             why = f"the program runs in float32 and not in {ARBITER} ({type(error).__name__}: {_one_line(error)})"
-            return self._narrower(why)
+            self._weaker(why, "float32")
+            return narrow, tolerance("float32")
         pinned = trial.pinned_dtype() or ARBITER
         if pinned == ARBITER:
             return trial, tolerance(ARBITER)
@@ -133,18 +135,20 @@ class Verification:
 
     def _narrower(self, why: str, dtype: str = "float32") -> tuple[Trial, Tolerance]:
         """The trial that decides where float64 cannot."""
+        self._weaker(why, dtype)
+        return Trial(self.build, self.strategy, "float32", self.inputs.batches), tolerance(dtype)
+
+    def _weaker(self, why: str, dtype: str) -> None:
         reason = f"{why}: it is judged by the table of {dtype}, weaker evidence"
         self._skip(f"gradient_equivalence/{ARBITER}", reason)
         self.notes.append(reason)
-        return Trial(self.build, self.strategy, "float32", self.inputs.batches), tolerance(dtype)
 
-    def _runs_in_float32(self) -> bool:
-        """Whether the program works there, after float64 failed; else the first exception is the user's."""
+    def _in_float32_or_none(self) -> Trial | None:
+        """The program there, after float64 failed; None where it fails, too: the first exception is the user's."""
         try:
-            Trial(self.build, self.strategy, "float32", self.inputs.batches)
+            return Trial(self.build, self.strategy, "float32", self.inputs.batches)
         except Exception:  # noqa: BLE001 - the float64 exception is the one to show
-            return False
-        return True
+            return None
 
     def _batches(self, trial: Trial, row: Tolerance) -> Findings:
         """Every batch from the initial values; the first one with all steps. Returns the first one's findings."""
@@ -240,9 +244,7 @@ class Verification:
             self._skip(f"memory_bounds/{bound}", "verify measures no memory: check_memory does")
 
     def _overflow(self) -> None:
-        """In the first dtype in which the step guards against overflow: loss scaling comes with float16."""
-        guarded = [one for one in self.pairs if overflow.looks_for_overflow(one[0])]
-        check, explanations = overflow.overflow_check(*(guarded or self.pairs)[0])
+        check, explanations = overflow.overflow_check(self.pairs)
         if check.status == "failed" and overflow.CAUSE in self.accept:
             check = dataclasses.replace(check, status="accepted")
         self.checks.append(check)

@@ -19,7 +19,6 @@ class Weights:
       sizes: examples of each shard that has any.
       replicas: which replica each of these shards belongs to.
       expected: c_k of reference = sum of c_k g_k; examples' shares where no such weights exist.
-      additive: whether the reference is such a sum (no statistics across examples of the whole batch).
       sure: whether c_k are the examples' shares, or all 1: found by trying these, not by fitting any.
       alone: the g_k, without `term`.
       term, term_factor: a part of the gradient that does not depend on examples, how often the candidate has it.
@@ -29,7 +28,6 @@ class Weights:
     sizes: Sequence[int]
     replicas: Sequence[int]
     expected: np.ndarray
-    additive: bool
     sure: bool
     alone: Sequence[Gradients]
     term: Gradients | None
@@ -94,7 +92,6 @@ def weights_of(
         sizes=sizes,
         replicas=replicas,
         expected=shares if fitted is None else fitted,
-        additive=fitted is not None,
         sure=known is not None,
         alone=alone,
         term=term,

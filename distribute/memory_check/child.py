@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import keras
 
+from distribute.batches import join, num_examples
 from distribute.memory_check.child_main import Channel
-from distribute.memory_check.shards import first_shards, join, num_examples
+from distribute.memory_check.shards import first_shards
 from distribute.memory_check.steps import StepRecorder, evaluate, state_bytes, train
 from distribute.targets import Target, resolve_build, resolve_data
 

@@ -12,8 +12,9 @@ from typing import Any
 import tensorflow as tf
 
 from distribute import nvml
+from distribute.batches import join, num_examples
 from distribute.devices import Devices
-from distribute.memory_check.shards import first_shards, join, num_examples
+from distribute.memory_check.shards import first_shards
 from distribute.memory_check.steps import StepRecorder, evaluate, state_bytes, train
 from distribute.memory_check.trace import MemoryTrace
 from distribute.memory_check.verdict import Measured, report_on, report_out_of_memory

@@ -1,11 +1,12 @@
 """The first global batch of any kind of data, as the shards that the replicas get."""
 
 import itertools
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+
+from distribute.batches import num_examples
 
 
 def first_shards(data: Any, num_replicas: int) -> list[Any]:
@@ -30,23 +31,6 @@ def first_shards(data: Any, num_replicas: int) -> list[Any]:
     if not shards or num_examples(shards[0]) == 0:
         raise ValueError("data holds no batch, or an empty one: there is nothing to run a step on")
     return shards if callable(data) else _split(shards[0], num_replicas)
-
-
-def join(shards: Sequence[Any]) -> Any:
-    """The global batch of which these are the shards, in their order."""
-    return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *shards)
-
-
-def num_examples(batch: Any) -> int:
-    """Examples in a batch or shard.
-
-    Raises:
-      ValueError: its arrays differ in their leading length, or have none.
-    """
-    lengths = {array.shape[:1] for array in tf.nest.flatten(batch)}
-    if len(lengths) != 1 or lengths == {()}:
-        raise ValueError(f"the arrays of a batch must have one leading axis of one length; got {sorted(lengths)}")
-    return lengths.pop()[0]
 
 
 def _to_numpy(batch: Any) -> Any:

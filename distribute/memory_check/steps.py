@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from distribute.memory_check.shards import join
+from distribute.batches import join
 from distribute.memory_check.trace import MemoryTrace, may_grow
 from distribute.program import Program
 

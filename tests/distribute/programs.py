@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from distribute import Program
+from distribute import Program, verify
 
 FEATURES = 6
 
@@ -71,3 +71,18 @@ def compiled(make_model=dense, optimizer="sgd", loss="mse", metrics=()):
         return model
 
     return build
+
+
+def failed(report):
+    """The names of the failed checks."""
+    return {check.name for check in report.failures}
+
+
+def check(report, name):
+    """The check of this name."""
+    return next(one for one in report.checks if one.name == name)
+
+
+def quick(build, data=None, num_replicas=2, **options):
+    """`verify` in float64 alone."""
+    return verify(build, data or [batch(12)], strategy=strategy(num_replicas), dtypes=("float64",), **options)

@@ -88,6 +88,21 @@ class TestPlaces:
         assert all("keras.layers.BatchNormalization()" in line_of(each.location) for each in report.explanations)
         assert one.variable == "batch_normalization"
 
+    def test_write_of_a_variable(self):
+        def build():
+            plain = program()()
+            own = tf.Variable(0.0, trainable=False, name="own")
+
+            def train_step(data):
+                own.assign(tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, own.dtype))
+                return plain.train_step(data)
+
+            return Program(train_step, model=plain.model, optimizer=plain.optimizer, variables=[own])
+
+        _, one = explained(build)
+        assert one.cause == "unsynchronized_variable"
+        assert "own.assign(" in line_of(one.location)
+
     def test_reader_of_the_input(self):
         def reader(context):
             return tf.data.Dataset.from_tensor_slices(batch(24)).batch(context.get_per_replica_batch_size(24))

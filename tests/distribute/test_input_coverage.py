@@ -4,21 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distribute import verify
-
-from .programs import batch, program, strategy
-
-
-def failed(report):
-    return {check.name for check in report.failures}
-
-
-def check(report, name):
-    return next(one for one in report.checks if one.name == name)
-
-
-def quick(build, data=None, num_replicas=2, **options):
-    return verify(build, data or [batch(12)], strategy=strategy(num_replicas), dtypes=("float64",), **options)
+from .programs import batch, check, failed, program, quick
 
 
 class TestInputCoverage:

@@ -9,14 +9,6 @@ from distribute import Check, EquivalenceError, Report, verify
 from .programs import batch, compiled, strategy
 
 
-def failed(report):
-    return {check.name for check in report.failures}
-
-
-def check(report, name):
-    return next(one for one in report.checks if one.name == name)
-
-
 class TestReport:
     def test_failed_report_raises_with_the_whole_text(self):
         report = verify(compiled(), [batch(7)], strategy=strategy(2), dtypes=("float64",))

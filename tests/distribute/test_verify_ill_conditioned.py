@@ -49,7 +49,7 @@ class TestLostDigits:
             return model
 
         x = np.random.default_rng(0).normal(1e4, 1, (64, 4))
-        report = quick(build, [(x, x[:, :1])])
+        report = verify(build, [(x, x[:, :1])], strategy=strategy(2), dtypes=("float64",), steps=3)
         assert report.ok, str(report)
         assert any("amplifies rounding" in check.detail for check in report.checks)
 

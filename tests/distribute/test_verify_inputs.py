@@ -2,21 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from distribute import verify
-
-from .programs import batch, compiled, program, strategy
-
-
-def failed(report):
-    return {check.name for check in report.failures}
-
-
-def check(report, name):
-    return next(one for one in report.checks if one.name == name)
-
-
-def quick(build, data, num_replicas=2):
-    return verify(build, data, strategy=strategy(num_replicas), dtypes=("float64",))
+from .programs import batch, check, compiled, failed, program, quick
 
 
 def pipeline(*, shard, per_replica=4, examples=32, shuffle=False):

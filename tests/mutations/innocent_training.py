@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from distribute import Program
+from distribute import AllReplicasLossScaleOptimizer, Program
 
 from .base_programs import (
     CONV,
@@ -161,6 +161,12 @@ INNOCENTS = [
     Innocent("EMA, weight decay", replace(STEP, optimizer=decayed), batches(rows), options={"steps": 3}),
     Innocent("mixed precision", CustomStep(half_precision, half_squares), batches(rows)),
     Innocent("loss scaling, decided by all", scaled_by_all, batches(rows), options={"steps": 2}),
+    Innocent(
+        "fit, loss scaling of all replicas",
+        compiled(optimizer=lambda: AllReplicasLossScaleOptimizer(keras.optimizers.SGD(0.1))),
+        even_batches(rows),
+        options={"steps": 2},
+    ),
     Innocent("own variable, reduced", replace(CONV, variables=own_scalar, remember=mean_loss_of_all), batches(images)),
     Innocent("fit, EMA, weight decay", compiled(optimizer=decayed), even_batches(rows), options={"steps": 2}),
     Innocent("fit, classifier", compiled(CONV.model, keras.optimizers.Adam, entropy, accuracy), even_batches(images)),

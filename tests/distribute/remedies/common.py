@@ -3,17 +3,7 @@
 import keras
 import numpy as np
 
-from distribute import verify
-
-from ..programs import FEATURES, batch, mlp, strategy
-
-
-def quick(build, data=None, num_replicas=2, **options):
-    return verify(build, data or [batch(12)], strategy=strategy(num_replicas), dtypes=("float64",), **options)
-
-
-def failed(report):
-    return {check.name for check in report.failures}
+from ..programs import FEATURES, batch, dense, failed, mlp, quick, strategy
 
 
 def compiled(make_model, make_optimizer=keras.optimizers.SGD, make_loss=lambda: "mse", **options):
@@ -25,10 +15,6 @@ def compiled(make_model, make_optimizer=keras.optimizers.SGD, make_loss=lambda: 
         return model
 
     return build
-
-
-def dense():
-    return mlp(keras.layers.Dense(4, activation="tanh"))
 
 
 def fit(build, num_replicas, epochs=1, **options):
