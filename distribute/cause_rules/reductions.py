@@ -8,6 +8,7 @@ from distribute.cause_rules.case import NEAR, Case
 from distribute.causes import Explanation
 from distribute.equivalence_check import observe
 from distribute.equivalence_check.checks import alike
+from distribute.equivalence_check.evidence import Evidence
 
 PerReplica = Mapping[str, Sequence[np.ndarray]]
 Place = tuple[str, int]
@@ -85,31 +86,65 @@ def clipped(case: Case) -> list[Explanation]:
     """Gradients that change, other than by one factor, on each replica before they are summed."""
     if not case.found.failed("gradient"):
         return []
-    candidate = case.candidate
-    by_optimizer = _changed(candidate.handed, candidate.fed)
-    by_step = _changed(candidate.local, candidate.handed)
-    if by_optimizer:
-        place, share, kind = *by_optimizer, observe.OPTIMIZER
-    elif by_step and _is_clipping(list(_pairs(candidate.local, candidate.handed))):
-        place, share, kind = *by_step, observe.CLIP
+    shown = _clipped_in(case.candidate)
+    if shown:
+        (key, replica), share, kind = shown
+        where, others = f"on replica {replica}", "others by another factor"
+    elif not _changed_in(case.candidate) and (shown := _clipped_in(case.reference) or _clipped_as_a_whole(case)):
+        (key, _), share, kind = shown
+        where, others = "on one device", "and on no replica, since each one's own part of it is smaller"
     else:
         return []
-    key, replica = place
     evidence = (
-        f"before the sum over replicas the gradient of {key} on replica {replica} shrinks to {share:.3g} of its norm,"
-        " others by another factor"
+        f"before the sum over replicas the gradient of {key} shrinks to {share:.3g} of its norm {where}, {others}"
     )
     return [case.explanation("clip_before_all_reduce", evidence, key, kind)]
+
+
+def _clipped_in(run: Evidence) -> tuple[Place, float, str] | None:
+    """Where a gradient shrank most, and whether the optimizer or the step itself clipped it."""
+    by_optimizer = _changed(run.handed, run.fed)
+    if by_optimizer:
+        return *by_optimizer, observe.OPTIMIZER
+    by_step = _changed(run.local, run.handed)
+    if by_step and _is_clipping(list(_pairs(run.local, run.handed))):
+        return *by_step, observe.CLIP
+    return None
+
+
+def _changed_in(run: Evidence) -> bool:
+    return bool(_changed(run.handed, run.fed) or _changed(run.local, run.handed))
+
+
+def _clipped_as_a_whole(case: Case) -> tuple[Place, float, str] | None:
+    """One factor for all variables on one device, as clipping by the global norm gives, and another on replicas."""
+    reference, candidate = case.reference, case.candidate
+    for before, after, kind in (("handed", "fed", observe.OPTIMIZER), ("local", "handed", observe.CLIP)):
+        own = _factor(list(_pairs(getattr(reference, before), getattr(reference, after))))
+        common = _factor(list(_pairs(getattr(candidate, before), getattr(candidate, after))))
+        if own is None or common is None or not common:
+            continue
+        share = own / common
+        # A gradient that the step multiplies by the number of replicas is no clipped one.
+        if share < 1 - NEAR and not np.isclose(share, 1 / case.num_replicas, rtol=NEAR):
+            return (case.worst_gradient, 0), share, kind
+    return None
+
+
+def _factor(pairs: Sequence[Pair]) -> float | None:
+    """By what all gradients were multiplied; None where that is not all that happened to them."""
+    size = sum(float(np.vdot(a, a)) for _, a, _ in pairs)
+    if not size:
+        return None
+    common = sum(float(np.vdot(a, b)) for _, a, b in pairs) / size
+    alone = all(np.linalg.norm(b - common * a) <= NEAR * np.linalg.norm(b) for _, a, b in pairs)
+    return common if alone else None
 
 
 def _changed(before: PerReplica, after: PerReplica) -> tuple[Place, float] | None:
     """Where a gradient shrank most next to the others; None where all changed by one factor, such as a loss scale."""
     pairs = list(_pairs(before, after))
-    size = sum(float(np.vdot(a, a)) for _, a, _ in pairs)
-    if not size:
-        return None
-    common = sum(float(np.vdot(a, b)) for _, a, b in pairs) / size
-    if all(np.linalg.norm(b - common * a) <= NEAR * np.linalg.norm(b) for _, a, b in pairs):
+    if not any(a.any() for _, a, _ in pairs) or _factor(pairs) is not None:
         return None
     ratios = {place: float(np.linalg.norm(b) / np.linalg.norm(a)) for place, a, b in pairs if a.any()}
     place = min(ratios, key=lambda one: ratios[one])

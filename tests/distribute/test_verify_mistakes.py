@@ -191,6 +191,28 @@ class TestClipping:
         assert "gradient_equivalence/float64" in failed(report)
         assert report.causes == ("clip_before_all_reduce",)
 
+    @pytest.mark.parametrize(
+        "clip",
+        [
+            lambda gradients: tf.clip_by_global_norm(gradients, 2.0)[0],
+            lambda gradients: [tf.clip_by_norm(gradient, 1.2) for gradient in gradients],
+            lambda gradients: [tf.clip_by_value(gradient, -0.9, 0.9) for gradient in gradients],
+        ],
+    )
+    def test_clipping_that_is_active_on_the_whole_batch_alone(self, clip):
+        """Each replica's own part of the gradient is below the bound, their sum is not."""
+        report = quick(program(change=lambda gradients, context: clip(gradients)), num_replicas=4)
+        assert report.causes == ("clip_before_all_reduce",)
+        assert "on one device, and on no replica" in report.explanations[0].evidence
+
+    def test_gradients_multiplied_by_the_number_of_replicas_are_not_clipped(self):
+        def multiplied(gradients, context):
+            return [gradient * context.num_replicas_in_sync for gradient in gradients]
+
+        report = quick(program(change=multiplied), num_replicas=3)
+        assert not report.ok
+        assert "clip_before_all_reduce" not in report.causes
+
     def test_clipping_that_changes_nothing_passes(self):
         assert quick(program(make_optimizer=lambda rate: keras.optimizers.SGD(rate, clipnorm=1e3))).ok
 
