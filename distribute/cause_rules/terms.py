@@ -4,9 +4,12 @@ from distribute.cause_rules.case import NEAR, Case, Gradients, difference, large
 from distribute.causes import Explanation
 from distribute.equivalence_check import observe
 from distribute.equivalence_check.checks import first_copies
+from distribute.equivalence_check.tolerances import RATIO_ROUNDING
 from distribute.equivalence_check.weights import Weights, weights_of
 
 _ROUNDING = 1e-12
+_LEAST = 10
+"""How many times rounding a term has to be."""
 
 
 def regularizer(case: Case) -> tuple[Explanation, Weights | None] | None:
@@ -15,10 +18,11 @@ def regularizer(case: Case) -> tuple[Explanation, Weights | None] | None:
     if len(runs) < 2:
         return None
     first, second = (difference(candidate, reference) for reference, candidate in runs)
-    rounding = _ROUNDING * sum(norm(reference) for reference, _ in runs)
-    if norm(first) <= 1e3 * rounding or norm(difference(first, second)) > NEAR * norm(first) + rounding:
-        return None
     number = case.num_replicas
+    is_power_of_two = number & (number - 1) == 0  # where it is none, Keras' 1/N is rounded to float32
+    rounding = (_ROUNDING if is_power_of_two else RATIO_ROUNDING) * sum(norm(reference) for reference, _ in runs)
+    if norm(first) <= _LEAST * rounding or norm(difference(first, second)) > NEAR * norm(first) + rounding:
+        return None
     term = {key: value / (number - 1) for key, value in first.items()}
     share = norm(first) / norm(runs[0][0])
     evidence = (

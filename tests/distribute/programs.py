@@ -85,4 +85,5 @@ def check(report, name):
 
 def quick(build, data=None, num_replicas=2, **options):
     """`verify` in float64 alone."""
-    return verify(build, data or [batch(12)], strategy=strategy(num_replicas), dtypes=("float64",), **options)
+    data = [batch(12)] if data is None else data
+    return verify(build, data, strategy=strategy(num_replicas), dtypes=("float64",), **options)

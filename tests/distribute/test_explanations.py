@@ -130,6 +130,22 @@ class TestTermOfTheWeights:
         _, one = explained(program(model, loss=loss))
         assert "heavy" in one.evidence
 
+    def test_in_a_compiled_model_whose_loss_scale_is_rounded(self):
+        """With three replicas Keras' 1/N is off by 3e-8."""
+
+        class Penalised(keras.Sequential):
+            def compute_loss(self, *args, **kwargs):
+                penalty = 0.01 * tf.nn.l2_loss(self.trainable_variables[0])
+                return super().compute_loss(*args, **kwargs) + penalty
+
+        def build():
+            model = Penalised([keras.Input((programs.FEATURES,)), keras.layers.Dense(4), keras.layers.Dense(1)])
+            model.compile("sgd", "mse")
+            return model
+
+        _, one = explained(build, num_replicas=3)
+        assert one.cause == "regularizer_per_replica"
+
     def test_uneven_weights_beside_it_are_both_named(self):
         def both(model, x, y):
             n = tf.distribute.get_strategy().num_replicas_in_sync

@@ -17,7 +17,7 @@ def runs(names):
 
 
 class TestEveryMistakeIsCaughtAndNamed:
-    @pytest.mark.parametrize(("case", "replicas"), runs(registry.CAUSES))
+    @pytest.mark.parametrize(("case", "replicas"), list(runs(registry.CAUSES)))
     def test_right_cause_comes_first(self, case, replicas):
         report = suite.report_of(case, replicas)
         assert not report.ok, str(report)
@@ -25,7 +25,7 @@ class TestEveryMistakeIsCaughtAndNamed:
 
 
 class TestNoCorrectProgramIsAccused:
-    @pytest.mark.parametrize(("case", "replicas"), runs(registry.KINDS))
+    @pytest.mark.parametrize(("case", "replicas"), list(runs(registry.KINDS)))
     def test_passes(self, case, replicas):
         report = suite.report_of(case, replicas)
         assert report.ok, str(report)
