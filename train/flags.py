@@ -81,6 +81,12 @@ def define_verification_flags(*, may_be_off: bool = False) -> None:
         "accept", [], "Causes that the check may find, because you know and want them, such as local_batch_statistics."
     )
     flags.DEFINE_boolean("shrink", True, "Look for the smallest case that fails; it takes half the time of the check.")
+    flags.DEFINE_integer(
+        "first_rows",
+        None,
+        "Compare so many examples of the first global batch, and nothing else: the smallest case of a failure.",
+        lower_bound=1,
+    )
     flags.DEFINE_boolean("verbose", False, "Show every variable's differences, not only the worst.")
 
 

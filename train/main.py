@@ -3,6 +3,7 @@
 python train/main.py --virtual_gpus=2 --memory_limit=1024
 """
 
+import sys
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -45,6 +46,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     from train.loop import make_train_function
     from train.placement import print_placement_once
     from train.proof import describe_enforcement, exit_code_of
+    from train.rerun import with_command
     from train.resume import note_recipe
     from train.stop_signals import raise_if_stopped
     from train.training import SaveInterval, evaluate_on_test_split, run_training
@@ -58,7 +60,15 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
 
     source = load_source(recipe.dataset, FLAGS.data_dir)
     subject = Subject(FLAGS.config, recipe, source)
-    report = verify_recipe(subject, devices, mode=FLAGS.verify, accept=FLAGS.accept, shrink=FLAGS.shrink)
+    report = verify_recipe(
+        subject,
+        devices,
+        mode=FLAGS.verify,
+        accept=FLAGS.accept,
+        shrink=FLAGS.shrink,
+        num_rows=FLAGS.first_rows,
+    )
+    report = with_command(report, FLAGS, sys.argv[0])
 
     strategy = make_strategy(devices)
     with strategy.scope():

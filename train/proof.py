@@ -8,7 +8,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from distribute import Devices, MemoryCheck, Report, start_memory_check, verify
+from distribute import Devices, MemoryCheck, Report, first_rows, start_memory_check, verify
 from distribute.causes import CAUSES
 from distribute.targets import Target
 from train.errors import InputError
@@ -44,19 +44,44 @@ def require_known_causes(accept: Sequence[str]) -> None:
 
 
 def prove(
-    provable: Provable, devices: Devices, *, mode: str, accept: Sequence[str], shrink: bool = True, steps: int = 1
+    provable: Provable,
+    devices: Devices,
+    *,
+    mode: str,
+    accept: Sequence[str],
+    shrink: bool = True,
+    steps: int = 1,
+    num_rows: int | None = None,
 ) -> Report:
     """Verifies what `mode` says: ``all``, ``gradients``, ``memory`` or ``off``; joins what was found.
 
+    Args:
+      provable: the program and its data.
+      devices: those of the replicas.
+      mode: what to verify.
+      accept: as `verify` takes it.
+      shrink: as `verify` takes it.
+      steps: as `verify` takes them.
+      num_rows: how many examples of the first batch to compare; None for all data. Memory is measured with all.
+
     Raises:
+      InputError: the first batch has no so many examples.
       Exception: what `verify` and `check_memory` raise.
     """
     report = Report()
     with _memory_check(provable, devices, mode) as memory:
         if mode in ("all", "gradients"):
-            report = verify(provable.build, provable.data, devices=devices, steps=steps, accept=accept, shrink=shrink)
+            data = provable.data if num_rows is None else _first_rows(provable.data, num_rows)
+            report = verify(provable.build, data, devices=devices, steps=steps, accept=accept, shrink=shrink)
             raise_if_stopped()
         return report.merge(memory.result()) if memory else report
+
+
+def _first_rows(data: Any, num_rows: int) -> Any:
+    try:
+        return first_rows(data, num_rows)
+    except ValueError as error:
+        raise InputError(f"--first_rows={num_rows}: {error}") from error
 
 
 @contextlib.contextmanager

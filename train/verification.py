@@ -62,13 +62,19 @@ class Subject:
 
 
 def verify_recipe(
-    subject: Subject, devices: Devices, *, mode: str, accept: Sequence[str], shrink: bool = True
+    subject: Subject,
+    devices: Devices,
+    *,
+    mode: str,
+    accept: Sequence[str],
+    shrink: bool = True,
+    num_rows: int | None = None,
 ) -> Report:
-    """Verifies what `mode` says: ``all``, ``gradients``, ``memory`` or ``off``."""
+    """Verifies what `mode` says, as `prove` does."""
     build = ("train.verification:build_for_memory", _keywords(subject))
     data = ("train.verification:random_shards", _batch_shape(subject))
     provable = Provable(subject.build, shard_input_fn(subject.batches), build, data)
-    return prove(provable, devices, mode=mode, accept=accept, shrink=shrink)
+    return prove(provable, devices, mode=mode, accept=accept, shrink=shrink, num_rows=num_rows)
 
 
 def verify_loop(

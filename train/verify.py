@@ -3,6 +3,7 @@
 python train/verify.py --target=my_package.my_module:build --data=my_package.my_module:batches
 """
 
+import sys
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -35,6 +36,7 @@ def check(recording: "Recording") -> int:
     """Devices, the user's code, proof: in this order, since code that is imported may use TensorFlow."""
     from train.device_flags import make_devices
     from train.proof import describe_enforcement, exit_code_of, prove
+    from train.rerun import with_command
     from train.user_code import told
 
     recording.devices = devices = make_devices(FLAGS, least_replicas=LEAST_REPLICAS)
@@ -48,8 +50,9 @@ def check(recording: "Recording") -> int:
             accept=FLAGS.accept,
             shrink=FLAGS.shrink,
             steps=FLAGS.check_steps,
+            num_rows=FLAGS.first_rows,
         )
-    recording.report = report
+    recording.report = report = with_command(report, FLAGS, sys.argv[0])
     recording.devices = describe_enforcement(devices, report)
     recording.print_report(verbose=FLAGS.verbose)
     return exit_code_of(report)

@@ -111,6 +111,7 @@ def _pooled_ratio(candidate: Mapping[str, Sequence[np.ndarray]], reference: Mapp
     return above / below if below else 1.0
 
 
+@np.errstate(invalid="ignore")  # a cosine of infinite values is NaN, and that is what is told
 def _difference(
     key: str,
     replica: int,

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from distribute.memory_check.advice import search_limit
 from distribute.memory_check.child import FINDING_TARGETS
 from distribute.memory_check.child_process import Outcome
-from distribute.memory_check.runs import Runs, may_be_out_of_memory, trace_of
+from distribute.memory_check.runs import Runs, is_out_of_memory, may_be_out_of_memory, trace_of
 from distribute.memory_check.trace import MemoryTrace
-from distribute.memory_check.verdict import Measured, OutOfLimit, report_failure, report_on
+from distribute.memory_check.verdict import Measured, OutOfLimit, report_failure, report_on, report_out_of_memory
 from distribute.report import Report
 
 _SEARCH_BUDGET_S = 60.0
@@ -35,6 +35,8 @@ def check_in_children(runs: Runs, devices: Sequence[str], limit_mib: int | None)
         message, replica = replica.message, runs.start_replica(shard).outcome()
     trace = trace_of(replica)
     if trace is None:
+        if is_out_of_memory(replica):
+            return report_out_of_memory("this machine's memory", replica.message, limit_mib)
         return report_failure(replica.message, limit_mib)
     return report_on(
         Measured(

@@ -48,7 +48,9 @@ def check_here(build: Callable[[], Any], data: Any, devices: Devices) -> Report:
     except tf.errors.OpError as error:
         if not is_out_of_memory(error):
             raise
-        return report_out_of_memory(_first_line(error), devices.memory_limit_mib)
+        limit = devices.memory_limit_mib
+        what = "the device's memory" if limit is None else f"the limit of {limit} MiB"
+        return report_out_of_memory(what, f"raised {_first_line(error)}", limit)
     process = _process_ledger(replicas)
     gc.collect()
     reference, no_reference = _measure_reference(devices.names[0], build, shards)

@@ -22,9 +22,14 @@ def trace_of(outcome: Outcome) -> MemoryTrace | None:
     return MemoryTrace(**outcome.result) if outcome.ok else None
 
 
+def is_out_of_memory(outcome: Outcome) -> bool:
+    """True when a child ended by the allocator's error."""
+    return any(name in _OUT_OF_MEMORY for name in outcome.error_types)
+
+
 def may_be_out_of_memory(outcome: Outcome) -> bool:
     """True when a child ended by the allocator's error, or by a signal, which can stand for one."""
-    return outcome.died or any(name in _OUT_OF_MEMORY for name in outcome.error_types)
+    return outcome.died or is_out_of_memory(outcome)
 
 
 class Runs:

@@ -74,10 +74,15 @@ def report_failure(message: str, limit_mib: int | None) -> Report:
     return Report(checks=(failed, *skipped), memory={"limit_mib": limit_mib})
 
 
-def report_out_of_memory(message: str, limit_mib: int | None) -> Report:
-    """The report on a GPU out of memory: its limit is fixed in a process, so none can be tried out."""
-    limit = f"the limit of {limit_mib} MiB" if limit_mib is not None else "the device's memory"
-    detail = f"a replica ran out of {limit}: {message}. Give more, or a smaller global batch."
+def report_out_of_memory(what: str, message: str, limit_mib: int | None) -> Report:
+    """The report on a replica that ran out of what no other limit would give it in this process.
+
+    Args:
+      what: what it ran out of: the machine's memory, or on a GPU its limit, which is fixed in a process.
+      message: how it ended.
+      limit_mib: limit per replica, None where there is none.
+    """
+    detail = f"a replica ran out of {what}: it {message}. Give more, or a smaller global batch."
     skipped = (
         Check(name, "skipped", detail=f"the replicas ran out of memory, see {LIMIT}") for name in (REFERENCE, GROWTH)
     )

@@ -147,6 +147,15 @@ def program_that_evaluates_much():
     return Program(program.train_step, model=program.model, optimizer=program.optimizer, evaluate_step=evaluate_step)
 
 
+def program_larger_than_any_machine():
+    program = small_program()
+
+    def train_step(batch):
+        return {"loss": tf.reduce_sum(tf.random.uniform([2**48])) + program.train_step(batch)["loss"]}
+
+    return changed(program, train_step)
+
+
 def program_that_dies():
     os.kill(os.getpid(), signal.SIGSEGV)
 

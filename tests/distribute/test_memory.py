@@ -120,6 +120,11 @@ class TestPlantedFaults:
         assert 64 < checks["memory_bounds/limit"].observed < 128
         assert checks["memory_bounds/reference"].observed < 32
 
+    def test_more_than_the_machine_has_is_a_limit_that_does_not_suffice(self):
+        report, checks = check("program_larger_than_any_machine")
+        assert [check.name for check in report.failures] == ["memory_bounds/limit"]
+        assert "ran out of this machine's memory: it raised ResourceExhausted" in checks["memory_bounds/limit"].detail
+
     def test_a_program_that_fails_on_its_share_is_not_called_out_of_memory(self):
         report, checks = check("program_that_fails_on_small_batches", 2, 64)
         assert [check.name for check in report.failures] == ["execution/memory"]

@@ -108,7 +108,7 @@ class TestVerdict:
         assert report.memory["need_mib"] == 4
 
     def test_a_gpu_out_of_memory_has_failed_its_limit(self):
-        report = report_out_of_memory("ResourceExhaustedError: OOM", 512)
+        report = report_out_of_memory("the limit of 512 MiB", "raised ResourceExhaustedError: OOM", 512)
         assert [check.name for check in report.failures] == ["memory_bounds/limit"]
         assert "512 MiB" in report.checks[0].detail
 

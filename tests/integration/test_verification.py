@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -174,6 +175,10 @@ class TestFailure:
         assert f"failed  {check}" in result.stdout
         if check.startswith("gradient"):
             assert "conv_net/" in result.stdout.split("variables, worst first:")[1]
+            python, script, *flags = shlex.split(report["smallest_failure"]["rerun"])
+            assert (python, script) == ("python", str(REPOSITORY / "train/main.py"))
+            again = run_main(*flags, cwd=tmp_path, **environment)
+            assert again.returncode == 2, again.stdout + again.stderr
 
     def test_a_limit_that_is_too_small_ends_with_one_that_works(self, tmp_path):
         result = run_main("--virtual_gpus=2", "--memory_limit=8", "--steps=2", f"--output_dir={tmp_path / 'small'}")

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -181,6 +182,27 @@ class TestVerdicts:
         assert result.stdout.splitlines()[1].startswith("FAILED: 2 replicas")
         assert report_of(project)["ok"] is False
         assert report_of(project)["causes"][0] == cause
+
+    def test_the_smallest_case_is_run_again_by_the_command_that_is_printed(self, project):
+        flags = ["--virtual_gpus=3", "--memory_limit=64", "--check_steps=2", "--noshrink", "--shrink"]
+        verify_in_fork(project, "models.net:scalar_loss", "data:batches", "--verify=gradients", *flags)
+        smallest = report_of(project)["smallest_failure"]
+        python, script, *command = shlex.split(smallest["rerun"])
+        assert (python, script) == ("python", str(REPOSITORY / "train/verify.py"))
+        assert command[-3:] == ["--virtual_gpus=2", "--first_rows=2", "--verify=gradients"]
+        assert "--memory_limit=64" in command
+        assert "--check_steps=2" in command
+        assert not [flag for flag in command if "output_dir" in flag]
+        target, data, *flags = command
+        result = verify_in_fork(project, target.split("=")[1], data.split("=")[1], *flags)
+        assert result.returncode == 2, result.stdout + result.stderr
+        assert report_of(project)["causes"][0] == "loss_summed_over_replicas"
+        assert "2 replicas and 2 examples" in result.stdout
+
+    def test_more_rows_than_the_first_batch_has_are_refused(self, project):
+        flags = ["--verify=gradients", "--first_rows=33"]
+        result = verify_in_fork(project, "models.net:compiled", "data:batches", *flags)
+        assert_refused(result, 1, "--first_rows=33", "the first batch has 32")
 
     def test_an_accepted_cause_passes(self, project):
         causes = ["local_batch_statistics", "moving_statistics_not_aggregated"]
