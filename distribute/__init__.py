@@ -8,6 +8,7 @@ from distribute.devices import Devices, split_device
 from distribute.equivalence import verify
 from distribute.equivalence_check.inputs import first_rows
 from distribute.memory import MemoryCheck, check_memory, start_memory_check
+from distribute.memory_tracking import MemoryRecord, track_memory
 from distribute.program import Program
 from distribute.remedies.clipping import clip_after_all_reduce
 from distribute.remedies.global_mean import global_mean
@@ -27,6 +28,7 @@ __all__ = [
     "EquivalenceError",
     "GlobalMean",
     "MemoryCheck",
+    "MemoryRecord",
     "Program",
     "Report",
     "average_moving_statistics",
@@ -39,5 +41,6 @@ __all__ = [
     "per_replica_randomness",
     "split_device",
     "start_memory_check",
+    "track_memory",
     "verify",
 ]

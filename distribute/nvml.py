@@ -5,7 +5,7 @@ Without a driver every function answers "nothing" instead of raising: a machine 
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,16 +44,31 @@ class ProcessMemory:
 
 def process_memory(pid: int) -> ProcessMemory | None:
     """What ``nvidia-smi`` shows for a process; None without a driver or a visible GPU."""
+    with process_memory_reader(pid) as read:
+        return read()
+
+
+@contextlib.contextmanager
+def process_memory_reader(pid: int) -> Iterator[Callable[[], ProcessMemory | None]]:
+    """`process_memory` to be read again and again, with NVML open meanwhile."""
     with _session() as available:
         handles = _visible_handles(os.environ.get("CUDA_VISIBLE_DEVICES")) if available else []
-        if not handles:
-            return None
-        processes = [process for handle in handles for process in pynvml.nvmlDeviceGetComputeRunningProcesses(handle)]
-        used = [process.usedGpuMemory for process in processes if process.pid == pid]
-        if used and None not in used:
-            return ProcessMemory(sum(used) // _MIB, "the process, by NVML")
-        total = sum(pynvml.nvmlDeviceGetMemoryInfo(handle).used for handle in handles)
-        return ProcessMemory(total // _MIB, "the GPUs, other processes included: NVML does not list this process")
+        yield lambda: _process_memory(pid, handles) if handles else None
+
+
+def _process_memory(pid: int, handles: Sequence[Any]) -> ProcessMemory:
+    used = [process.usedGpuMemory for handle in handles for process in _processes(handle) if process.pid == pid]
+    if used and None not in used:
+        return ProcessMemory(sum(used) // _MIB, "the process, by NVML")
+    total = sum(pynvml.nvmlDeviceGetMemoryInfo(handle).used for handle in handles)
+    return ProcessMemory(total // _MIB, "the GPUs, other processes included: NVML does not list this process")
+
+
+def _processes(handle: Any) -> Sequence[Any]:
+    try:
+        return pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    except pynvml.NVMLError:  # not supported (vGPU, some MIG set-ups), or no permission
+        return []
 
 
 def driver_version() -> str | None:

@@ -10,7 +10,8 @@ import keras
 from distribute.batches import join, num_examples
 from distribute.memory_check.child_main import Channel
 from distribute.memory_check.shards import first_shards
-from distribute.memory_check.steps import StepRecorder, evaluate, state_bytes, train
+from distribute.memory_check.steps import StepRecorder, evaluate, train
+from distribute.program_state import variables_of
 from distribute.targets import Target, resolve_build, resolve_data
 
 CPU = "CPU:0"
@@ -49,7 +50,7 @@ def run(
     channel.send({"kind": "phase", "phase": "evaluation"})
     # The reference is there for the training peak alone.
     evaluation_peaks = evaluate(built, [batch], recorder) if role == "replica" else None
-    (trace,) = recorder.traces([num_examples(batch)], state_bytes(built), evaluation_peaks)
+    (trace,) = recorder.traces([num_examples(batch)], variables_of(built).num_bytes(), evaluation_peaks)
     return dataclasses.asdict(trace)
 
 

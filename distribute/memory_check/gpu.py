@@ -15,9 +15,10 @@ from distribute import nvml
 from distribute.batches import join, num_examples
 from distribute.devices import Devices
 from distribute.memory_check.shards import first_shards
-from distribute.memory_check.steps import StepRecorder, evaluate, state_bytes, train
+from distribute.memory_check.steps import StepRecorder, evaluate, train
 from distribute.memory_check.trace import MemoryTrace
 from distribute.memory_check.verdict import Measured, report_on, report_out_of_memory
+from distribute.program_state import variables_of
 from distribute.report import Report
 from distribute.strategy import make_strategy
 
@@ -81,7 +82,7 @@ def _measure(
         train(built, shards, recorder)
         evaluation_peaks = evaluate(built, shards, recorder)
         sizes = [num_examples(shard) for shard in shards]
-        return recorder.traces(sizes, state_bytes(built), evaluation_peaks)
+        return recorder.traces(sizes, variables_of(built).num_bytes(), evaluation_peaks)
 
 
 def _measure_reference(device: str, build: Callable[[], Any], shards: Sequence[Any]) -> tuple[MemoryTrace | None, str]:

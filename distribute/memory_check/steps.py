@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -148,23 +148,6 @@ def evaluate(built: Any, shards: Sequence[Any], recorder: StepRecorder) -> list[
     for _ in range(_EVALUATIONS):
         step(batch)
     return recorder.peaks()
-
-
-def state_bytes(built: Any) -> int:
-    """Bytes of all variables of a program: the model's, the optimizer's and the further ones, each once."""
-    unique = {id(variable): variable for variable in _variables(built)}
-    # Of the values, not of the declared shapes: a variable may be declared with an unknown one.
-    return sum(int(tf.size(variable)) * tf.as_dtype(variable.dtype).size for variable in unique.values())
-
-
-def _variables(built: Any) -> Iterator[Any]:
-    models = built.model if isinstance(built, Program) else built
-    for model in models if isinstance(models, Sequence) else [models]:
-        yield from model.variables
-    if built.optimizer is not None:
-        yield from built.optimizer.variables
-    if isinstance(built, Program):
-        yield from built.variables
 
 
 def _per_replica(shards: Sequence[Any]) -> Any:
