@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import tensorflow as tf
-
 from distribute import nvml
 from distribute.device_plan import Gpu, Inventory
 
@@ -17,6 +15,9 @@ _CGROUP_LIMITS = (
 
 def read_inventory() -> Inventory:
     """Reads the machine without initialising TensorFlow's devices."""
+    # Here, so that the memory of a machine can be read where TensorFlow cannot be imported (train/doctor.py).
+    import tensorflow as tf
+
     physical = tf.config.list_physical_devices("GPU")
     memory = nvml.visible_gpu_memory() if physical else []
     gpus = []

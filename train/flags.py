@@ -96,6 +96,18 @@ def define_output_flags() -> None:
     flags.DEFINE_boolean("debug", False, "Show TensorFlow's log and whole tracebacks.")
 
 
+def define_doctor_flags() -> None:
+    """What the doctor is to look at; nothing named means this machine."""
+    flags.DEFINE_string("log", None, "Explain this TensorFlow log or traceback; - is standard input.")
+    flags.DEFINE_string("explain", None, "Explain this one message.")
+    flags.DEFINE_string("output_dir", None, "Folder that doctor.json is to be written to.")
+    flags.register_multi_flags_validator(
+        ["log", "explain"],
+        lambda values: values["log"] is None or values["explain"] is None,
+        "give --log or --explain, not both",
+    )
+
+
 def define_checkpoint_flags() -> None:
     """When to save, and whether to go on with what was saved; to be called after `define_output_flags`."""
     flags.DEFINE_boolean("resume", False, "Go on from the newest checkpoint in --output_dir.")
