@@ -22,3 +22,9 @@ def num_examples(batch: Any) -> int:
 def join(shards: Sequence[Any]) -> Any:
     """The global batch of which these are the shards, in their order."""
     return tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *shards)
+
+
+def resized(batch: Any, num_rows: int) -> Any:
+    """A batch of so many examples: the first ones of `batch`, again from the beginning where it has fewer."""
+    rows = np.arange(num_rows) % num_examples(batch)
+    return tf.nest.map_structure(lambda leaf: np.asarray(leaf)[rows], batch)

@@ -31,6 +31,17 @@ def define_device_flags(*, least_replicas: int = 1) -> None:
     )
 
 
+def define_isolation_flag() -> None:
+    """How replicas are kept apart while they train."""
+    flags.DEFINE_enum(
+        "isolation",
+        "logical",
+        ["logical", "process"],
+        "logical: all replicas in this process. process: one process for each, so that --memory_limit holds for each "
+        "on a CPU too.",
+    )
+
+
 def define_target_flags() -> None:
     """What of the user's own to check, and for how many updates."""
     flags.DEFINE_string(
@@ -42,6 +53,19 @@ def define_target_flags() -> None:
     for name in ("target", "data"):
         flags.register_validator(name, bool, f"--{name} is needed, as in --{name}=my_package.my_module:name")
     flags.DEFINE_integer("check_steps", 1, "Consecutive updates to compare, on the first batch.", lower_bound=1)
+
+
+def define_plan_flags() -> None:
+    """What to plan besides the recipe, and how to prove it."""
+    flags.DEFINE_string("target", None, "Instead of a recipe: module:function that returns your own model or Program.")
+    flags.DEFINE_string("data", None, "Its data, as module:name: of one batch the shapes are used.")
+    flags.register_multi_flags_validator(
+        ["target", "data"],
+        lambda values: (values["target"] is None) == (values["data"] is None),
+        "--target and --data belong together",
+    )
+    flags.DEFINE_boolean("check", False, "Run one replica's share under exactly the planned limit.")
+    flags.DEFINE_integer("check_runs", 10, "How often.", lower_bound=1)
 
 
 def define_recipe_flags() -> None:

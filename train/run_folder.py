@@ -37,6 +37,15 @@ class RunFolder:
         """What ``report.json`` holds, empty where it cannot be read."""
         return _read(self.report)
 
+    def write_record(self, name: str, record: dict[str, Any]) -> Path:
+        """Replaces another JSON file of the folder, such as ``plan.json``; returns where it is.
+
+        Raises:
+          MachineError: as `write_report`.
+        """
+        _replace(self.path / name, record)
+        return self.path / name
+
     def write_recipe(self, fields: dict[str, Any]) -> None:
         """Replaces the note on the recipe, beside the checkpoints."""
         self.checkpoints.mkdir(exist_ok=True)

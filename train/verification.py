@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from configs.recipe import Recipe
 from distribute import Devices, Program, Report
+from distribute.targets import Target
 from train.data import Source, train_batches
 from train.errors import InputError
 from train.loop import StepFunction
@@ -71,9 +72,7 @@ def verify_recipe(
     num_rows: int | None = None,
 ) -> Report:
     """Verifies what `mode` says, as `prove` does."""
-    build = ("train.verification:build_for_memory", _keywords(subject))
-    data = ("train.verification:random_shards", _batch_shape(subject))
-    provable = Provable(subject.build, shard_input_fn(subject.batches), build, data)
+    provable = Provable(subject.build, shard_input_fn(subject.batches), *memory_targets(subject))
     return prove(provable, devices, mode=mode, accept=accept, shrink=shrink, num_rows=num_rows)
 
 
@@ -91,6 +90,12 @@ def verify_loop(
     else:
         check = check_loop(step_function, program, subject.build(), subject.batches())
     return report.merge(Report(checks=[check]))
+
+
+def memory_targets(subject: Subject) -> tuple[Target, Target]:
+    """The recipe's program, and data of its shapes, as another process finds them."""
+    build = ("train.verification:build_for_memory", _keywords(subject))
+    return build, ("train.verification:random_shards", _batch_shape(subject))
 
 
 def _keywords(subject: Subject) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from distribute.batches import join, num_examples
 from distribute.memory_check.child_main import Channel
 from distribute.memory_check.shards import first_shards
 from distribute.memory_check.steps import StepRecorder, evaluate, train
+from distribute.memory_planning.recording import record
 from distribute.program_state import variables_of
 from distribute.targets import Target, resolve_build, resolve_data
 
@@ -18,7 +19,7 @@ CPU = "CPU:0"
 # The phase in which a ValueError says that a target cannot be found or called.
 FINDING_TARGETS = "finding the targets"
 
-Role = Literal["reference", "replica"]
+Role = Literal["reference", "replica", "recording"]
 
 
 def run(
@@ -32,6 +33,8 @@ def run(
 ) -> dict[str, Any]:
     """Trains the program on CPU under the default strategy and returns its `MemoryTrace` as a dict.
 
+    A recording sends every allocation to the parent instead.
+
     The reference reads the data, and sends the largest shard to the parent, who hands it on to the replica:
     what a data set buffers lives in the same allocator as the program (on a GPU it would not), and must
     neither count against the replica's limit nor have to fit under it.
@@ -42,8 +45,11 @@ def run(
     channel.watch()
     channel.send({"kind": "phase", "phase": FINDING_TARGETS})
     build_program = resolve_build(_pair(build))
-    recorder = StepRecorder([CPU])
     channel.send({"kind": "phase", "phase": "build"})
+    if role == "recording":
+        record(channel, build_program, batch)
+        return {}
+    recorder = StepRecorder([CPU])
     built = build_program()
     channel.send({"kind": "phase", "phase": "training"})
     train(built, [batch], recorder)

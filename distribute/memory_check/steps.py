@@ -27,8 +27,9 @@ _EVALUATIONS = 2
 class StepRecorder:
     """Counters of some devices, peak in each step and use after it, above where they stand now."""
 
-    def __init__(self, devices: Sequence[str]) -> None:
-        self._devices = devices
+    def __init__(self, devices: Sequence[str], *, num_steps: int | None = None) -> None:
+        """Counters of these devices over `num_steps` steps; None for as many as judging their growth needs."""
+        self._devices, self._num_steps = devices, num_steps
         self._before = [_counters(device)["current"] for device in devices]
         self._peaks: list[list[int]] = [[] for _ in devices]
         self._ends: list[list[int]] = [[] for _ in devices]
@@ -56,6 +57,8 @@ class StepRecorder:
 
     def _enough(self) -> bool:
         further = len(self._peaks[0]) - 1
+        if self._num_steps is not None:
+            return further + 1 >= self._num_steps
         elapsed = time.monotonic() - self._first_step_done
         if further < _FURTHER_STEPS_WHEN_SLOW:
             return False

@@ -32,6 +32,7 @@ class Allocation:
       op: the op that took it; empty outside of ops.
       region: ``output`` for what an op returns, ``temp`` for its workspace; empty where not known.
       shape: of the tensor, such as ``[32,26,26,32]``.
+      thread: which of the threads that run ops did it.
     """
 
     taken: bool
@@ -43,6 +44,7 @@ class Allocation:
     op: str
     region: str
     shape: tuple[int, ...] | None
+    thread: int = 0
 
 
 @contextlib.contextmanager
@@ -82,7 +84,10 @@ def _events(space: Any) -> Iterator[tuple[int, Allocation]]:
             for event in line.events:
                 if event.metadata_id in kinds:
                     stats = {names[stat.metadata_id]: _value(stat, names) for stat in event.stats}
-                    yield line.timestamp_ns * 1000 + event.offset_ps, _allocation(kinds[event.metadata_id], stats)
+                    yield (
+                        line.timestamp_ns * 1000 + event.offset_ps,
+                        _allocation(kinds[event.metadata_id], stats, line.id),
+                    )
 
 
 def _value(stat: Any, names: Mapping[int, str]) -> Any:
@@ -90,7 +95,7 @@ def _value(stat: Any, names: Mapping[int, str]) -> Any:
     return names[stat.ref_value] if kind == "ref_value" else getattr(stat, kind)
 
 
-def _allocation(taken: bool, stats: Mapping[str, Any]) -> Allocation:
+def _allocation(taken: bool, stats: Mapping[str, Any], thread: int) -> Allocation:
     return Allocation(
         taken=taken,
         allocator=stats["allocator_name"],
@@ -101,6 +106,7 @@ def _allocation(taken: bool, stats: Mapping[str, Any]) -> Allocation:
         op=stats.get("tf_op", ""),
         region=stats.get("region_type", ""),
         shape=_shape(stats.get("shape", "")),
+        thread=thread,
     )
 
 

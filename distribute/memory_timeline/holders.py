@@ -70,12 +70,15 @@ def holders_at_peak(events: Sequence[Allocation], state: State) -> Holders | Non
     for event in live:
         parts[_part(event, state)] += event.num_bytes
     before = peak - sum(event.num_bytes for event in live)
+    # An update may put a variable into a new piece of memory and give the old one back: it is counted as a variable.
+    moved = max(state.parameters + state.optimizer - before, 0)
+    parts["temporaries"] -= moved
     largest = sorted(live, key=lambda event: -event.num_bytes)[:_MOST_LARGEST]
     return Holders(
         peak=peak,
         parameters=state.parameters,
         optimizer=state.optimizer,
-        other=before - state.parameters - state.optimizer,
+        other=before + moved - state.parameters - state.optimizer,
         largest=largest,
         **parts,
     )
