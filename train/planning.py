@@ -59,7 +59,7 @@ def describe(found: MemoryPlan) -> Iterator[str]:
     yield _row(
         "a step",
         f"activations {found.activations_mib:.1f}, temporaries {found.temporaries_mib:.1f}, other "
-        f"{found.other_mib:.1f} MiB at its peak; {found.peak_mib:.1f} MiB in all, the most of {number} runs without a limit",
+        f"{found.other_mib:.1f} MiB at its peak; {found.peak_mib:.1f} MiB in all, the most of {number} runs",
     )
     if found.num_replicas > 1:
         yield _row("all-reduce", f"{found.gradients_mib:.2f} MiB more where replicas are processes of their own")
@@ -68,7 +68,8 @@ def describe(found: MemoryPlan) -> Iterator[str]:
         yield _row("extrapolated", f"{found.extrapolated_mib} MiB, from runs with {few} and {more} examples alone")
     least, most = min(found.limits_mib), max(found.limits_mib)
     spread = f"{most}" if least == most else f"{least} to {most}"
-    yield _row("smallest limit", f"--memory_limit={found.limit_mib}: {number} recordings need {spread} MiB; and a tenth")
+    text = f"--memory_limit={found.limit_mib}: {number} recordings need {spread} MiB; and a tenth"
+    yield _row("smallest limit", text)
 
 
 def describe_largest(found: MemoryPlan, limit_mib: int, rows: int) -> str:
