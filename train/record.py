@@ -4,14 +4,14 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import tensorflow as tf
 from rich.table import Table
 
 from distribute import Devices, Program, Report
 from distribute.environment import describe_environment
+from distribute.out_of_memory import is_out_of_memory
 from distribute.report_text import variables_text
-from train.errors import InputError, MachineError, ScriptError
-from train.messages import first_line
+from train.errors import InputError, ScriptError
+from train.out_of_memory import explain_out_of_memory
 from train.run_folder import RunFolder
 from train.stop_signals import Stopped, raise_if_stopped
 from train.terminal import Terminal
@@ -112,8 +112,10 @@ def leave_report(folder: RunFolder, run: Callable[[Recording], int]) -> int:
     except ScriptError as error:
         recording.write(error.exit_code, str(error))
         raise
-    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-        memory = MachineError(f"out of memory: {first_line(error)}; use more --memory_limit or a smaller batch")
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        memory = explain_out_of_memory(error, recording.devices, folder)
         recording.write(memory.exit_code, str(memory))
         raise memory from error
     recording.write(exit_code)

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import tensorflow as tf
-
 import distribute
 import train
+from distribute.out_of_memory import is_out_of_memory
 from distribute.source_lines import is_users, shown
 from train.errors import InputError, ScriptError
 from train.messages import first_line
@@ -42,9 +41,11 @@ def told(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ScriptError, tf.errors.ResourceExhaustedError, MemoryError):
+    except ScriptError:
         raise
     except (Exception, SystemExit) as error:  # foreign code may raise anything, and scripts leave when imported
+        if is_out_of_memory(error):
+            raise
         raise InputError(describe_failure(what, error)) from error
 
 

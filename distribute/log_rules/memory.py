@@ -149,3 +149,13 @@ MEMORY_RULES = (
         kind=Kind.NOTICE,
     ),
 )
+
+OUT_OF_MEMORY = (
+    "gpu_out_of_memory",
+    "cublas_failed",
+    "cudnn_failed",
+    "no_convolution_algorithm",
+    "copy_to_gpu_failed",
+    "host_out_of_memory",
+)
+"""What a run dies of where there is no memory left, under its own name or another."""

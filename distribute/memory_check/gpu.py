@@ -18,19 +18,10 @@ from distribute.memory_check.shards import first_shards
 from distribute.memory_check.steps import StepRecorder, evaluate, train
 from distribute.memory_check.trace import MemoryTrace
 from distribute.memory_check.verdict import Measured, report_on, report_out_of_memory
+from distribute.out_of_memory import is_out_of_memory
 from distribute.program_state import variables_of
 from distribute.report import Report
 from distribute.strategy import make_strategy
-
-# What a GPU without memory left says instead of "out of memory" (tensorflow#9489, #35029, #7072, #24496).
-_DISGUISES = (
-    "CUBLAS_STATUS_NOT_INITIALIZED",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_INTERNAL_ERROR",
-    "failed to create cublas handle",
-    "GEMM launch failed",
-    "No algorithm worked",
-)
 
 
 def check_here(build: Callable[[], Any], data: Any, devices: Devices) -> Report:
@@ -66,11 +57,6 @@ def check_here(build: Callable[[], Any], data: Any, devices: Devices) -> Report:
             process=process,
         )
     )
-
-
-def is_out_of_memory(error: tf.errors.OpError) -> bool:
-    """True for the allocator's own error, and for those that a library raises when it gets no memory."""
-    return isinstance(error, tf.errors.ResourceExhaustedError) or any(text in str(error) for text in _DISGUISES)
 
 
 def _measure(

@@ -85,6 +85,9 @@ def stops_itself():
         return built.train_step(batch)
     return Program(train_step, model=built.model, optimizer=built.optimizer)
 
+def more_than_there_is():
+    return tf.random.uniform([2**48])
+
 def takes_all_memory():
     raise MemoryError("no memory is left")
 """
@@ -291,8 +294,16 @@ class TestRefusals:
 
     def test_running_out_of_memory_is_the_machines_fault(self, project):
         result = verify_in_fork(project, "models.net:takes_all_memory", "data:batches", "--verify=gradients")
-        assert_refused(result, 3, "out of memory", "no memory is left", "smaller batch")
+        assert_refused(result, 3, "out of memory", "no memory is left", "train/plan.py")
         assert report_of(project)["ok"] is False
+
+    def test_what_tensorflow_says_of_it_is_kept(self, project):
+        result = verify_in_fork(project, "models.net:more_than_there_is", "data:batches", "--verify=gradients")
+        assert_refused(result, 3, "out of host memory", "shape [281474976710656]", "oom_report.json")
+        report = json.loads((project / "out/oom_report.json").read_text())
+        assert report["allocator"]["device"] == "CPU:0"
+        assert report["allocator"]["wanted_bytes"] == 4 * 2**48
+        assert report["memory_policy"] == "default"
 
     def test_a_signal_that_a_callback_swallows_ends_the_check_all_the_same(self, project):
         result = verify_in_fork(project, "models.net:stops_itself", "data:batches", "--verify=gradients")
