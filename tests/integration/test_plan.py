@@ -28,6 +28,7 @@ def plan(*flags, cwd):
 
 
 class TestRecipe:
+    @pytest.mark.proof
     def test_the_planned_limit_holds_and_a_larger_one_takes_a_larger_batch(self, tmp_path):
         flags = ["--virtual_gpus=4", "--memory_limit=200", "--check", "--check_runs=2", "--output_dir=out"]
         result = plan(*flags, cwd=tmp_path)
@@ -52,9 +53,10 @@ class TestRecipe:
 class TestUsersOwn:
     def test_a_build_of_the_users(self, tmp_path):
         (tmp_path / "mine.py").write_text(USERS)
-        result = plan("--target=mine:build", "--data=mine:batches", cwd=tmp_path)
+        result = plan("--target=mine:build", "--data=mine:batches", "--check", "--check_runs=2", cwd=tmp_path)
         assert result.returncode == 0, result.stdout + result.stderr
         assert "64 examples" in result.stdout
+        assert "2 of 2 runs" in result.stdout
         assert "parameters 0.07, gradients 0.07, optimizer 0.13 MiB" in result.stdout
         (path,) = (tmp_path / "runs").glob("*/plan.json")
         assert json.loads(path.read_text())["num_replicas"] == 1
