@@ -68,6 +68,16 @@ def define_plan_flags() -> None:
     flags.DEFINE_integer("check_runs", 10, "How often.", lower_bound=1)
 
 
+def define_policies_flag() -> None:
+    """Which limits to try besides the other policies."""
+    flags.DEFINE_list("limits", [], "MiB, a row for each: 1024,64. Default: --memory_limit, or 1024.")
+    flags.register_validator(
+        "limits",
+        lambda limits: all(limit.isdigit() and int(limit) > 0 for limit in limits),
+        "give whole numbers of MiB, such as 1024,64",
+    )
+
+
 def define_recipe_flags() -> None:
     """What to train; each overrides the recipe's own value."""
     flags.DEFINE_string("config", "configs.digits", "Recipe: a module, or a .py file, with get_config().")

@@ -1,0 +1,37 @@
+"""`train/policies.py`: the same training under each policy, in processes of their own."""
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.process import run_script
+
+
+class TestPolicies:
+    @pytest.mark.proof
+    def test_what_can_run_is_measured_what_cannot_has_its_reason_and_a_failure_is_a_row(self, tmp_path):
+        flags = ["--limits=1024,12", "--steps=20", "--output_dir=out"]
+        result = run_script("train/policies.py", *flags, cwd=tmp_path)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert "skipped: a CPU has no such choice" in result.stdout
+        rows = json.loads((tmp_path / "out/policies.json").read_text())["policies"]
+        default, growth, _, limit, too_small, virtual = rows
+        assert growth["allocator_peak_mib"] is None
+        for row in (default, limit, virtual):
+            assert row["outcome"] == "trained"
+            assert row["process_peak_mib"] > row["allocator_peak_mib"] > 1
+            assert row["examples_per_second"] > 0
+        assert too_small["examples_per_second"] is None
+        assert any(words in too_small["outcome"] for words in ("OOM when allocating", "died of SIG"))
+        samples = default["memory"]["samples"]
+        assert len(samples) / samples[-1]["seconds"] > 20
+        texts = [element.text for element in ElementTree.parse(tmp_path / "out/3-limit.svg").iter() if element.text]
+        assert "limit 1024 MiB" in texts
+
+    @pytest.mark.parametrize("limits", ["64,much", "0", "-5"])
+    def test_limits_that_are_none_are_refused(self, tmp_path, limits):
+        result = run_script("train/policies.py", f"--limits={limits}", cwd=tmp_path)
+        assert result.returncode == 1
+        assert "whole numbers of MiB" in result.stderr
+        assert not list(tmp_path.iterdir())

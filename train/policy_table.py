@@ -1,0 +1,58 @@
+"""TensorFlow's memory policies as rows: what each sets, where it can run, and what came of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+GROWTH_VARIABLE = "TF_FORCE_GPU_ALLOW_GROWTH"
+_NO_GROWTH = "a CPU has no such choice: its allocator always grows"
+_HEADER = ("policy", "configured", "allocator", "process", "overhead", "images/s", "outcome")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """One row of the experiment.
+
+    Attributes:
+      name: such as ``growth``.
+      configured: what is set, in words.
+      num_replicas: one, or for ``virtual`` as many as were asked for.
+      memory_policy: as `split_device` takes it.
+      limit_mib: of each replica, None without one.
+      environment: variables of the process.
+      skipped: why this machine cannot run it; empty where it can.
+    """
+
+    name: str
+    configured: str
+    num_replicas: int = 1
+    memory_policy: str = "default"
+    limit_mib: int | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    skipped: str = ""
+
+
+def policies(*, on_gpu: bool, num_replicas: int, limits_mib: Sequence[int]) -> list[Policy]:
+    """All policies; `limit` once for each limit, `virtual` with the first of them."""
+    first, no_growth = limits_mib[0], "" if on_gpu else _NO_GROWTH
+    variable = {GROWTH_VARIABLE: "true"}
+    return [
+        Policy("default", "nothing"),
+        Policy("growth", "set_memory_growth", memory_policy="growth", skipped=no_growth),
+        Policy(GROWTH_VARIABLE, f"{GROWTH_VARIABLE}=true", environment=variable, skipped=no_growth),
+        *(Policy("limit", f"{limit} MiB", 1, "limit" if on_gpu else "default", limit) for limit in limits_mib),
+        Policy("virtual", f"{num_replicas} x {first} MiB", num_replicas, "limit" if on_gpu else "default", first),
+    ]
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What came of them, in MiB, as aligned text."""
+    cells = [_HEADER, *(_cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(_HEADER))]
+    return ["  ".join(map(str.ljust, line, widths)).rstrip() for line in cells]
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    figures = [row["allocator_peak_mib"], row["process_peak_mib"], row["overhead_mib"], row["examples_per_second"]]
+    shown = ["-" if figure is None else f"{figure:,.0f}" for figure in figures]
+    return row["policy"], row["configured"], *shown, row["outcome"]
