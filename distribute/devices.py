@@ -85,9 +85,9 @@ def split_device(
     if _made is not None:
         return _same_again(request, *_made)
     plan = plan_devices(read_inventory(), num_devices, memory_limit_mib=memory_limit_mib, kind=kind, policy=policy)
-    _refuse_shared_pool(plan)
+    refuse_shared_pool(plan)
     _refuse_other_split(plan)
-    found = _describe_found()
+    found = describe_found()
     try:
         _apply(plan)
     except RuntimeError as error:
@@ -116,8 +116,11 @@ def _same_again(request: dict[str, Any], made_for: dict[str, Any], devices: Devi
     return devices
 
 
-def _refuse_shared_pool(plan: DevicePlan) -> None:
-    # With cuda_malloc_async all virtual devices of a GPU share one pool (tensorflow PR 67373): no limit holds.
+def refuse_shared_pool(plan: DevicePlan) -> None:
+    """Raises ValueError for a limit that would not hold.
+
+    With cuda_malloc_async all virtual devices of a GPU share one pool (tensorflow PR 67373).
+    """
     if plan.memory_limit_mib is not None and plan.kind == "gpu":
         allocator = os.environ.get("TF_GPU_ALLOCATOR")
         if allocator == "cuda_malloc_async":
@@ -165,25 +168,28 @@ def _apply(plan: DevicePlan) -> None:
             tf.config.set_logical_device_configuration(device, configurations)
 
 
-def _describe_found() -> str:
+def describe_found() -> str:
+    """What the machine has, for the plan line."""
     gpus = tf.config.list_physical_devices("GPU")
     return f"{len(gpus)} GPU{'s' * (len(gpus) != 1)}, {os.cpu_count()} CPU cores"
 
 
 def _describe_made(plan: DevicePlan, found: str) -> Devices:
     names = tuple(f"{plan.kind.upper()}:{index}" for index in range(sum(plan.slices)))
+    made = f"{plan.placement} {plan.kind.upper()} device{'s' * (len(names) != 1)}"
+    return describe_plan(plan, f"found {found}; made {len(names)} {made}", names, plan.limit_enforced_by)
+
+
+def describe_plan(plan: DevicePlan, what: str, names: tuple[str, ...], enforced_by: str) -> Devices:
+    """The devices of a plan by these names; `what` was found and made, for the plan line."""
     limit = f", {plan.memory_limit_mib} MiB each" if plan.memory_limit_mib is not None else ""
-    enforced = f"; the limit is enforced by {plan.limit_enforced_by}" if plan.limit_enforced_by else ""
-    summary = (
-        f"devices: found {found}; made {len(names)} {plan.placement} {plan.kind.upper()} "
-        f"device{'s' * (len(names) != 1)} ({', '.join(names)}{limit}), because {plan.reason}{enforced}"
-    )
+    enforced = f"; the limit is enforced by {enforced_by}" if enforced_by else ""
     return Devices(
         kind=plan.kind,
         names=names,
         placement=plan.placement,
         policy=plan.policy,
         memory_limit_mib=plan.memory_limit_mib,
-        limit_enforced_by=plan.limit_enforced_by,
-        summary=summary,
+        limit_enforced_by=enforced_by,
+        summary=f"devices: {what} ({', '.join(names)}{limit}), because {plan.reason}{enforced}",
     )

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from pathlib import Path
 
@@ -67,3 +68,11 @@ def assert_refused(result, code, *words):
     assert len(result.stderr.strip().splitlines()) <= 4, result.stderr
     for word in words:
         assert word in result.stderr, result.stderr
+
+
+def wait_until(condition, *, timeout=120):
+    """Waits until `condition()` is true, and fails where it has not come true in so many seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"not so after {timeout} s"
+        time.sleep(0.1)

@@ -19,14 +19,18 @@ _DAMAGED = (tf.errors.OpError, IndexError)
 
 
 class Checkpoints:
-    """The checkpoints of one run, in one folder; the newest three are kept."""
+    """The checkpoints of one run, in one folder; the newest three are kept.
 
-    def __init__(self, folder: Path, program: Program):
-        self._folder = folder
+    All processes of a run restore from `folder`, and all have to take part in saving; those whose files do not count
+    write to another folder, `save_to`.
+    """
+
+    def __init__(self, folder: Path, program: Program, *, save_to: Path | None = None):
+        self._folder, self._save_to = folder, save_to or folder
         self._program, self._optimizer = program, program.optimizer
         self._epoch = tf.Variable(EpochMeans().to_list(), dtype=tf.float64)
         self._checkpoint = tf.train.Checkpoint(model=program.model, optimizer=program.optimizer, epoch=self._epoch)
-        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=3)
+        self._manager = tf.train.CheckpointManager(self._checkpoint, str(self._save_to), max_to_keep=3)
 
     @property
     def epoch(self) -> EpochMeans:
@@ -49,7 +53,7 @@ class Checkpoints:
         except tf.errors.OpError as error:  # TensorFlow tells a full disk so, and not as an OSError
             reason = error.message.splitlines()[0]
             raise MachineError(
-                f"checkpoint {step} cannot be written to {self._folder}: {reason}; free some space"
+                f"checkpoint {step} cannot be written to {self._save_to}: {reason}; free some space"
             ) from error
 
     def restore_latest(self) -> int:

@@ -1,10 +1,15 @@
 """Turns the device flags into devices; knows no recipe, so that every script can use it."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import tensorflow as tf
 from absl import flags
 
 from distribute import DeviceError, Devices, split_device
 from train.errors import InputError, MachineError
+
+Made = TypeVar("Made")
 
 
 def make_devices(values: flags.FlagValues, *, least_replicas: int = 1) -> Devices:
@@ -18,15 +23,23 @@ def make_devices(values: flags.FlagValues, *, least_replicas: int = 1) -> Device
       InputError: the flags contradict each other.
       MachineError: the machine does not have what was asked.
     """
+    return with_device_flags(split_device, values, least_replicas=least_replicas)
+
+
+def with_device_flags(make: Callable[..., Made], values: flags.FlagValues, *, least_replicas: int = 1) -> Made:
+    """What `make` makes of the device flags; its arguments, and what it may raise, are those of `split_device`.
+
+    Raises:
+      InputError: the flags contradict each other.
+      MachineError: the machine does not have what was asked.
+    """
     # A real machine is used as it is: one replica for each GPU. A CPU is one device.
     num_devices = values.virtual_gpus
     if num_devices is None:
         num_gpus = 0 if values.device == "cpu" else len(tf.config.list_physical_devices("GPU"))
         num_devices = max(least_replicas, num_gpus)
     try:
-        return split_device(
-            num_devices, memory_limit_mib=values.memory_limit, kind=values.device, policy=values.memory_policy
-        )
+        return make(num_devices, memory_limit_mib=values.memory_limit, kind=values.device, policy=values.memory_policy)
     except DeviceError as error:
         raise MachineError(str(error)) from error
     except ValueError as error:

@@ -41,10 +41,7 @@ def _run(main: Callable[[], int], argv: list[str]) -> int:
     try:
         if len(argv) > 1:
             raise InputError(f"unexpected argument {argv[1]!r}: flags are written --name=value (see --help)")
-        keep_heaps()
-        if not FLAGS.debug:
-            import_tensorflow_quietly()
-            logging.set_verbosity(logging.WARNING)
+        set_up()
         return main()
     except ScriptError as error:
         return _tell(error)
@@ -56,6 +53,14 @@ def _run(main: Callable[[], int], argv: list[str]) -> int:
         if error.errno not in _DISK_FULL:
             raise
         return _tell(MachineError(f"cannot write {error.filename}: {error.strerror}; free some space"))
+
+
+def set_up() -> None:
+    """What every process of a script does first, once its flags are parsed."""
+    keep_heaps()
+    if not FLAGS.debug:
+        import_tensorflow_quietly()
+        logging.set_verbosity(logging.WARNING)
 
 
 def _tell(error: ScriptError) -> int:

@@ -44,6 +44,13 @@ def raise_if_stopped() -> None:
         raise Stopped(_received)
 
 
+def stop_as_others(number: int) -> None:
+    """Takes over a signal that another process of the run received, once all have agreed to stop at this step."""
+    global _received
+    if _received is None:
+        _received = number
+
+
 def stop_without_output() -> None:
     """Does what the first signal would do; for standard output whose reader is gone."""
     # What is still to be written goes nowhere, or Python complains of it at exit.
@@ -55,16 +62,24 @@ def stop_without_output() -> None:
 
 
 class StopSignals:
-    """While entered, the first SIGINT or SIGTERM raises `Stopped`, or with `finish_step` is only remembered."""
+    """While entered, the first SIGINT or SIGTERM raises `Stopped`, or with `finish_step` is only remembered.
 
-    def __init__(self, *, finish_step: bool = False) -> None:
-        self._finish_step = finish_step
+    With `silent` nothing is said of it: another process does.
+    """
+
+    def __init__(self, *, finish_step: bool = False, silent: bool = False) -> None:
+        self._finish_step, self._silent = finish_step, silent
         self._handlers: dict[int, object] = {}
 
     @property
     def received(self) -> bool:
         """Whether the run is to end."""
         return _received is not None
+
+    @property
+    def number(self) -> int:
+        """The signal that was received, 0 for none."""
+        return _received or 0
 
     def __enter__(self) -> "StopSignals":
         raise_if_stopped()
@@ -83,5 +98,5 @@ class StopSignals:
         _received = number
         if not self._finish_step:
             raise Stopped(number)
-        if number != signal.SIGPIPE:
+        if number != signal.SIGPIPE and not self._silent:
             tell(f"\n{signal.Signals(number).name}: finishing this step; once more to leave at once")

@@ -10,13 +10,14 @@ from rich.console import Console
 
 from configs.recipe import Recipe
 from distribute import Program
+from train.agreement import Decide
 from train.checkpoint import Checkpoints
 from train.data import Source, eval_batches, train_batches
 from train.loop import StepFunction, evaluate, train
 from train.progress import TrainingProgress
 from train.record import hash_weights
 from train.step import image_dtype
-from train.stop_signals import StopSignals
+from train.stop_signals import StopSignals, stop_as_others
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ def run_training(
     schedule: Schedule,
     checkpoints: Checkpoints,
     save_interval: SaveInterval,
+    decide: Decide,
     console: Console,
 ) -> dict[str, Any]:
     """Trains by `schedule`, saving on the way and at the end, or until a signal comes.
@@ -96,9 +98,12 @@ def run_training(
 
         def after_step(step: int, means: Mapping[str, tf.Tensor]) -> bool:
             progress.step(step, means)
-            if save_interval.due(step) and step < schedule.num_steps:
+            signal_number, save_now = decide(stop.number, save_interval.due(step))
+            if save_now and step < schedule.num_steps:
                 with progress.paused():
                     checkpoints.save(step, progress.epoch)
+            if signal_number:
+                stop_as_others(signal_number)
             return stop.received
 
         steps = train(

@@ -14,7 +14,7 @@ import struct
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO
 
 # A message is a JSON header and, behind it, raw bytes; both lengths go first.
@@ -43,13 +43,16 @@ def read_message(stream: BinaryIO) -> tuple[dict[str, Any], bytes] | None:
 
 
 class Channel:
-    """The child's end: messages over what were stdin and stdout, out of reach of user code."""
+    """The child's end: messages over what were stdin and stdout, out of reach of user code.
 
-    def __init__(self) -> None:
+    What is printed from then on goes to `output`, a file descriptor: by default to standard error.
+    """
+
+    def __init__(self, output: int = 2) -> None:
         self._incoming: BinaryIO = os.fdopen(os.dup(0), "rb")
         self._outgoing: BinaryIO = os.fdopen(os.dup(1), "wb")
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        os.dup2(2, 1)
+        os.dup2(output, 1)
 
     def send(self, header: dict[str, Any], payload: bytes = b"") -> None:
         """Sends one message to the parent."""
@@ -62,13 +65,15 @@ class Channel:
             os._exit(1)
         return message[1]
 
-    def watch(self) -> None:
-        """From now on, no message being expected any more, ends this process when the parent goes."""
-        threading.Thread(target=self._exit_at_end_of_file, daemon=True).start()
+    def watch(self, on_message: Callable[[bytes], None] | None = None) -> None:
+        """From now on ends this process when the parent goes; messages are handed to `on_message`, in a thread."""
+        threading.Thread(target=self._exit_at_end_of_file, args=(on_message,), daemon=True).start()
 
-    def _exit_at_end_of_file(self) -> None:
+    def _exit_at_end_of_file(self, on_message: Callable[[bytes], None] | None) -> None:
         # The portable half of dying with the parent: its end of the pipe closes.
-        self._incoming.read(1)
+        while (message := read_message(self._incoming)) is not None:
+            if on_message is not None:
+                on_message(message[1])
         os._exit(1)
 
 
@@ -98,7 +103,7 @@ def _main() -> None:
     start = json.loads(sys.argv[1])
     _die_with(start["parent"])
     sys.argv[:] = sys.argv[:1]
-    channel = Channel()
+    channel = Channel(start["output"])
     module, _, name = start["entry"].partition(":")
     try:
         result = getattr(_import(module, start["without"]), name)(channel, **start["arguments"])

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -30,6 +30,7 @@ class Outcome:
       message: for a child that failed, one line on what happened.
       report: the child's traceback, or the end of its output.
       timed_out: it was killed because its time was over.
+      signal: the signal that ended it, None where none did.
     """
 
     result: Any = None
@@ -39,6 +40,7 @@ class Outcome:
     message: str = ""
     report: str = ""
     timed_out: bool = False
+    signal: int | None = None
 
     @property
     def ok(self) -> bool:
@@ -55,10 +57,12 @@ class ChildProcess:
     """Runs ``entry(channel, **arguments)`` in a process of its own.
 
     The child has the parent's ``sys.path`` and working directory, dies with the parent, and prints nowhere:
-    what it prints is kept for the message of a failure. It is killed after ``timeout_s`` seconds. While
-    ``entry`` is being imported the modules named in ``without`` are as if they were not installed.
+    what it prints is kept for the message of a failure. With ``shown`` it prints where the parent does. It is
+    killed after ``timeout_s`` seconds, None for never. While ``entry`` is being imported the modules named in
+    ``without`` are as if they were not installed. With ``own_group`` a Ctrl-C in the parent's terminal does not
+    reach it.
 
-    To be started and heard by one thread that lives longer: on Linux a child dies with its parent's thread.
+    To be started by a thread that lives longer (on Linux a child dies with its parent's thread), and heard by one.
     """
 
     def __init__(
@@ -67,14 +71,19 @@ class ChildProcess:
         arguments: Mapping[str, Any],
         *,
         environment: Mapping[str, str],
-        timeout_s: float,
+        timeout_s: float | None,
         without: Sequence[str] = (),
+        shown: bool = False,
+        own_group: bool = False,
     ) -> None:
+        # A descriptor of its own, since the child's standard output is the pipe of its messages.
+        output = os.dup(1) if shown else 2
         start = {
             "parent": os.getpid(),
             "entry": entry,
             "arguments": arguments,
             "without": without,
+            "output": output,
         }
         # An anonymous file and no pipe: nobody has to read it while the child runs, and nothing is left on
         # disk.
@@ -84,17 +93,22 @@ class ChildProcess:
             [sys.executable, "-P", str(Path(child_main.__file__)), json.dumps(start)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._output,
+            stderr=None if shown else self._output,
             env={**environment, "PYTHONPATH": _python_path()},
+            pass_fds=(output,) if shown else (),
+            process_group=0 if own_group else None,
         )
+        if shown:
+            os.close(output)
         self._phase = "start"
         self._outcome: Outcome | None = None
         self._last: dict[str, Any] | None = None
         self._timeout_s = timeout_s
         self._timed_out = False
-        self._timer = threading.Timer(timeout_s, self._time_out)
+        self._timer = threading.Timer(timeout_s or 0.0, self._time_out)
         self._timer.daemon = True
-        self._timer.start()
+        if timeout_s is not None:
+            self._timer.start()
 
     def _time_out(self) -> None:
         self._timed_out = True
@@ -119,21 +133,23 @@ class ChildProcess:
 
     def receive(self, kind: str) -> bytes | None:
         """Waits for a message of this kind and returns its payload; None where the child ended before."""
+        return next((payload for found, payload in self.messages() if found == kind), None)
+
+    def messages(self) -> Iterator[tuple[str, bytes]]:
+        """Waits for each message until the child's last one; gives its kind and its payload."""
         while self._last is None:
             message = child_main.read_message(cast(BinaryIO, self._process.stdout))
             if message is None:
-                return None
+                return
             header, payload = message
             if header["kind"] in ("result", "error"):
                 self._last = header
             elif header["kind"] == "phase":
                 self._phase = header["phase"]
-            if header["kind"] == kind:
-                return payload
-        return None
+            yield header["kind"], payload
 
     def outcome(self) -> Outcome:
-        """Waits for the child's end and says how it ended; to be asked by the thread that started it."""
+        """Waits for the child's end and says how it ended; to be asked by the thread that hears it."""
         if self._outcome is None:
             self.receive("result")
             self._process.wait()
@@ -154,13 +170,19 @@ class ChildProcess:
             return Outcome(result=self._last["result"], phase=self._phase)
         code = self._process.returncode
         if self._timed_out:
-            how = f"had not ended after {self._timeout_s:.0f} s"
+            how = f"had not ended after {self._timeout_s or 0.0:.0f} s"
         elif code < 0:
             how = f"died of {signal.Signals(-code).name}"
         else:
             how = f"left with exit code {code}"
         message = f"{how} in {self._phase}"
-        return Outcome(phase=self._phase, message=message, report=self._end_of_output(), timed_out=self._timed_out)
+        return Outcome(
+            phase=self._phase,
+            message=message,
+            report=self._end_of_output(),
+            timed_out=self._timed_out,
+            signal=-code if code < 0 else None,
+        )
 
     def _end_of_output(self) -> str:
         self._output.seek(0)

@@ -19,7 +19,7 @@ def build():
 def fails():
     return {}["width"]
 
-batches = [(np.ones([64, 32], "float32"), np.ones([64, 1], "float32"))]
+batches = [(np.ones([16, 32], "float32"), np.ones([16, 1], "float32"))]
 """
 
 
@@ -55,7 +55,7 @@ class TestUsersOwn:
         (tmp_path / "mine.py").write_text(USERS)
         result = plan("--target=mine:build", "--data=mine:batches", "--check", "--check_runs=2", cwd=tmp_path)
         assert result.returncode == 0, result.stdout + result.stderr
-        assert "64 examples" in result.stdout
+        assert "16 examples" in result.stdout
         assert "2 of 2 runs" in result.stdout
         assert "parameters 0.07, gradients 0.07, optimizer 0.13 MiB" in result.stdout
         (path,) = (tmp_path / "runs").glob("*/plan.json")

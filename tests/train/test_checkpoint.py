@@ -63,6 +63,14 @@ class TestRestoreLatest:
         checkpoints.restore_latest()
         assert checkpoints.epoch == EpochMeans(64, 0.5, 0.25)
 
+    def test_a_process_whose_files_do_not_count_reads_the_same_ones(self, saved, tmp_path):
+        reader = program()
+        checkpoints = Checkpoints(saved, reader, save_to=tmp_path / "others" / "1")
+        assert checkpoints.restore_latest() == 9
+        checkpoints.save(11, EpochMeans(64, 0.5, 0.25))
+        assert not (saved / "ckpt-11.index").exists()
+        assert (tmp_path / "others" / "1" / "ckpt-11.index").exists()
+
     def test_another_model_is_refused(self, saved):
         with pytest.raises(InputError, match="belongs to another model"):
             Checkpoints(saved, program(units=4)).restore_latest()

@@ -1,0 +1,63 @@
+"""Devices with a process each, instead of the logical devices of one process that `split_device` makes."""
+
+import os
+from collections.abc import Mapping
+
+from distribute.device_plan import DevicePlan, plan_devices
+from distribute.devices import Devices, describe_found, describe_plan, refuse_shared_pool
+from distribute.machine import read_inventory
+from distribute.memory_check.runs import child_environment
+
+
+def plan_process_devices(
+    num_devices: int, *, memory_limit_mib: int | None = None, kind: str = "auto", policy: str | None = None
+) -> tuple[Devices, list[dict[str, str]]]:
+    """Plans what `split_device` would make, with each device in a process of its own; makes nothing here.
+
+    Each process, with its variables, then calls ``split_device(1, …)`` with limit, kind and policy of the result.
+
+    Args:
+      num_devices: processes, one for each replica.
+      memory_limit_mib: limit of each device, in MiB. It holds on CPU as well: there it is the cap of the BFC
+        allocator, the one that guards a GPU, over everything in the process that TensorFlow allocates.
+      kind: as for `split_device`.
+      policy: as for `split_device`.
+
+    Returns:
+      What there will be, and the environment variables of each process.
+
+    Raises:
+      ValueError: as `split_device`; or processes are to share a GPU without a limit.
+      DeviceError: as `split_device`.
+    """
+    plan = plan_devices(read_inventory(), num_devices, memory_limit_mib=memory_limit_mib, kind=kind, policy=policy)
+    refuse_shared_pool(plan)
+    if plan.kind == "gpu" and plan.placement == "virtual" and memory_limit_mib is None:
+        raise ValueError(
+            "processes are to share a GPU and no limit was given: CUDA takes memory in each of them beside the "
+            "limit, so no share is safe; give the limit (memory_limit_mib, --memory_limit)"
+        )
+    return _describe(plan), [variables_of_process(plan, index, os.environ) for index in range(num_devices)]
+
+
+def variables_of_process(plan: DevicePlan, index: int, environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of one process: on CPU its allocator's cap, on a GPU the one that it may see."""
+    if plan.kind == "cpu":
+        return child_environment(environment, plan.memory_limit_mib)
+    physical = [number for number, count in enumerate(plan.slices) for _ in range(count)][index]
+    visible = environment.get("CUDA_VISIBLE_DEVICES")
+    names = visible.split(",") if visible else [str(number) for number in range(len(plan.slices))]
+    return {**environment, "CUDA_VISIBLE_DEVICES": names[physical].strip()}
+
+
+def _describe(plan: DevicePlan) -> Devices:
+    num_processes = sum(plan.slices)
+    names = tuple(f"worker:{index}/{plan.kind.upper()}:0" for index in range(num_processes))
+    device = f"a {plan.placement} {plan.kind.upper()}"
+    made = (
+        f"made {num_processes} processes with {device} each" if num_processes > 1 else f"made a process with {device}"
+    )
+    enforced_by = "TensorFlow's allocator in each replica's own process, in training and evaluation"
+    return describe_plan(
+        plan, f"found {describe_found()}; {made}", names, enforced_by if plan.memory_limit_mib is not None else ""
+    )

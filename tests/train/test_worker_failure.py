@@ -1,0 +1,70 @@
+import signal
+
+import pytest
+
+from distribute.cluster import WorkerFailedError
+from distribute.memory_check.child_process import Outcome
+from train.errors import InputError, MachineError, NonFiniteError
+from train.stop_signals import Stopped
+from train.worker_failure import explained
+
+
+def raised(kind, text, *bases):
+    types = (kind, *bases, "Exception", "BaseException", "object")
+    return Outcome(None, "training", types, text, f"raised {kind} in training: {text}", "the traceback")
+
+
+def died(number, report=""):
+    name = signal.Signals(number).name
+    return Outcome(phase="training", message=f"died of {name} in training", report=report, signal=number)
+
+
+class TestExplained:
+    @pytest.mark.parametrize("kind", [InputError, NonFiniteError, MachineError])
+    def test_a_message_for_the_user_stays_what_it_is(self, kind):
+        error = explained(WorkerFailedError(1, raised(kind.__name__, "asked, found, do")), "replica", 20)
+        assert type(error) is kind
+        assert str(error) == "asked, found, do"
+
+    def test_so_does_a_kind_of_one(self):
+        error = explained(WorkerFailedError(1, raised("FlagError", "asked", "InputError")), "replica", 20)
+        assert type(error) is InputError
+
+    def test_a_stop_is_a_stop(self):
+        error = explained(WorkerFailedError(0, raised("Stopped", "15", "KeyboardInterrupt")), "replica", None)
+        assert isinstance(error, Stopped)
+        assert error.exit_code == 143
+
+    @pytest.mark.parametrize("kind", ["ResourceExhaustedError", "MemoryError"])
+    def test_out_of_memory_names_replica_and_limit(self, kind):
+        error = explained(WorkerFailedError(2, raised(kind, "OOM when allocating\nmore")), "replica", 20)
+        assert isinstance(error, MachineError)
+        assert str(error) == (
+            "replica 2 ran out of memory under its limit of 20 MiB in training: OOM when allocating; "
+            "use more --memory_limit or a smaller --global_batch_size"
+        )
+        error = explained(WorkerFailedError(2, raised(kind, "OOM")), "the process that verifies", None)
+        assert str(error).startswith("the process that verifies ran out of memory in training: OOM; ")
+
+    def test_a_crash_under_a_limit_may_be_lack_of_memory(self):
+        error = explained(WorkerFailedError(2, died(signal.SIGSEGV)), "replica", 20)
+        assert isinstance(error, MachineError)
+        assert "replica 2 died of SIGSEGV in training under its limit of 20 MiB" in str(error)
+        assert "--memory_limit" in str(error)
+
+    def test_other_deaths_come_with_the_last_line_of_output(self):
+        error = explained(WorkerFailedError(2, died(signal.SIGABRT, "first\nlast words")), "replica", None)
+        assert isinstance(error, MachineError)
+        assert str(error).startswith("replica 2 died of SIGABRT in training: last words; ")
+        error = explained(WorkerFailedError(2, died(signal.SIGKILL)), "replica", 20)
+        assert "when memory is short" in str(error)
+
+    def test_silence(self):
+        error = explained(WorkerFailedError(3, raised("UnavailableError", "gone"), lost=True), "replica", 20)
+        assert isinstance(error, MachineError)
+        assert str(error).startswith("replica 3 does not answer any more")
+
+    def test_what_nobody_foresaw_comes_with_its_traceback(self):
+        failure = WorkerFailedError(1, raised("KeyError", "'width'"))
+        assert explained(failure, "replica", 20) is failure
+        assert "the traceback" in str(failure)

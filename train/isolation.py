@@ -1,0 +1,124 @@
+"""``--isolation=process``: this process verifies and trains nothing itself, it watches those that do.
+
+One process proves the recipe on logical devices, as without isolation, and ends, so that nothing of it is left on a
+GPU. Then one process for each replica trains, under a limit of its own. No device is touched here.
+"""
+
+import contextlib
+import dataclasses
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from configs.recipe import Recipe
+from distribute import Devices, Report
+from distribute.cluster import WorkerFailedError, run_on_this_machine
+from distribute.process_devices import plan_process_devices
+from train.device_flags import with_device_flags
+from train.from_flags import require_batch_for_each_replica
+from train.proof import exit_code_of
+from train.rerun import with_command
+from train.stop_signals import StopSignals, raise_if_stopped
+from train.worker_failure import explained
+
+if TYPE_CHECKING:
+    from train.record import Recording
+    from train.run_folder import RunFolder
+
+
+def run_in_processes(values: flags.FlagValues, recipe: Recipe, folder: "RunFolder", recording: "Recording") -> int:
+    """What `train.main.run` does, in processes; returns the exit code.
+
+    Raises:
+      ScriptError: what the first process that failed told; all processes have ended.
+      Stopped: a signal ended the run.
+    """
+    devices, environments = with_device_flags(plan_process_devices, values)
+    recording.devices = devices
+    recording.console.print(devices.summary, highlight=False, soft_wrap=True)
+    require_batch_for_each_replica(recipe, devices)
+
+    if values.verify != "off":
+        recording.report = with_command(_prove(values), values, sys.argv[0])
+        recording.print_report(verbose=values.verbose)
+    recording.report = _with_memory(recording.report, devices)
+    if not recording.report.ok or values.steps == 0:
+        return exit_code_of(recording.report)
+
+    results = _train(values, devices, environments, folder, recording)
+    recording.training |= results[0]["test"]
+    peaks = [result["peak_mib"] for result in results]
+    recording.report = _with_memory(recording.report, devices, peaks)
+    recording.print_summary()
+    if None not in peaks:
+        each = ", ".join(f"{peak:.1f}" for peak in peaks)
+        recording.console.print(f"peak memory    {each} MiB", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _prove(values: flags.FlagValues) -> Report:
+    with _explaining("the process that verifies", None) as stop:
+        (report,) = run_on_this_machine(
+            "train.worker:prove", {"argv": sys.argv}, [os.environ], stop=lambda: stop.number
+        )
+    return report
+
+
+def _train(
+    values: flags.FlagValues,
+    devices: Devices,
+    environments: Sequence[Mapping[str, str]],
+    folder: "RunFolder",
+    recording: "Recording",
+) -> list[dict[str, Any]]:
+    device = {"kind": devices.kind, "memory_limit_mib": devices.memory_limit_mib, "policy": values.memory_policy}
+    with (
+        tempfile.TemporaryDirectory(prefix="train-replicas-") as scratch,
+        _explaining("replica", devices.memory_limit_mib) as stop,
+    ):
+        arguments = {
+            "argv": sys.argv,
+            "device": device,
+            "num_processes": len(environments),
+            "shares_device": devices.placement == "virtual",
+            "folder": str(folder.path),
+            "scratch": scratch,
+        }
+        return run_on_this_machine(
+            "train.worker:train",
+            arguments,
+            environments,
+            on_news=lambda index, entry: recording.add_training(entry),
+            stop=lambda: stop.number,
+            show_all=values.debug,
+        )
+
+
+@contextlib.contextmanager
+def _explaining(who: str, limit_mib: int | None) -> Iterator[StopSignals]:
+    """Hands a signal on to the processes, which say what they do about it, and explains what ended them."""
+    with StopSignals(finish_step=True, silent=True) as stop:
+        try:
+            yield stop
+        except WorkerFailedError as failure:
+            raise_if_stopped()
+            error = explained(failure, who, limit_mib)
+            raise error from (None if error is failure else failure)
+    raise_if_stopped()
+
+
+def _with_memory(report: Report, devices: Devices, peaks: Sequence[float | None] = ()) -> Report:
+    """`report` with the limit, the names of the processes, and what their allocators counted over their whole life.
+
+    What the memory check measured of a replica stays its ``peak_mib``.
+    """
+    checked = report.memory.get("replicas") or [{"peak_mib": peak} for peak in peaks]
+    replicas = [{**replica, "device": name} for name, replica in zip(devices.names, checked, strict=False)]
+    for replica, peak in zip(replicas, peaks, strict=False):
+        replica["training_peak_mib"] = peak
+    memory = {"limit_mib": devices.memory_limit_mib, **report.memory, "replicas": replicas}
+    return dataclasses.replace(report, memory=memory)

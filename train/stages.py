@@ -1,0 +1,109 @@
+"""The stages of a run, whichever process they run in: the proof of a recipe, and its training."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+from absl import flags
+from rich.console import Console
+
+from configs.recipe import Recipe
+from distribute import Devices, Program, Report, make_strategy
+from train import flags as train_flags
+from train import from_flags
+from train.agreement import make_agreement
+from train.checkpoint import Checkpoints
+from train.dataset_source import load_source
+from train.loop import StepFunction, make_train_function
+from train.placement import print_placement_once
+from train.stop_signals import raise_if_stopped
+from train.training import SaveInterval, evaluate_on_test_split, run_training
+from train.verification import Subject, verify_loop, verify_recipe
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """A program under a strategy, and the traced function that trains it."""
+
+    strategy: tf.distribute.Strategy
+    program: Program
+    step_function: StepFunction
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where a process of a run leaves what it finds.
+
+    Attributes:
+      checkpoints: those of the run.
+      console: where progress is shown.
+      note_recipe: called when training begins.
+      keep_training: gets the ``training`` entry of ``report.json`` as soon as there is one.
+    """
+
+    checkpoints: Checkpoints
+    console: Console
+    note_recipe: Callable[[], None]
+    keep_training: Callable[[Mapping[str, Any]], None]
+
+
+def load_subject(values: flags.FlagValues, recipe: Recipe) -> Subject:
+    """The recipe on its data, read as the flags say."""
+    return Subject(values.config, recipe, load_source(recipe.dataset, values.data_dir))
+
+
+def make_trainee(
+    values: flags.FlagValues, subject: Subject, strategy: tf.distribute.Strategy, console: Console
+) -> Trainee:
+    """Builds what is trained."""
+    with strategy.scope():
+        program = subject.build()
+    step_function = make_train_function(strategy, program)
+    if values.log_device_placement:
+        step_function = print_placement_once(step_function, console)
+    return Trainee(strategy, program, step_function)
+
+
+def prove(values: flags.FlagValues, subject: Subject, devices: Devices, console: Console) -> tuple[Report, Trainee]:
+    """Verifies what ``--verify`` says, the training loop's own step included; returns what it would train, too."""
+    report = verify_recipe(
+        subject,
+        devices,
+        mode=values.verify,
+        accept=values.accept,
+        shrink=values.shrink,
+        num_rows=values.first_rows,
+    )
+    trainee = make_trainee(values, subject, make_strategy(devices), console)
+    report = verify_loop(subject, report, trainee.step_function, trainee.program, mode=values.verify)
+    return report, trainee
+
+
+def train(values: flags.FlagValues, subject: Subject, trainee: Trainee, outputs: Outputs) -> dict[str, float]:
+    """Trains from the first or resumed step on, and evaluates.
+
+    Returns:
+      The test results of the ``training`` entry of ``report.json``.
+    """
+    recipe, source = subject.recipe, subject.source
+    checkpoints, console = outputs.checkpoints, outputs.console
+    first_step = checkpoints.restore_latest() if values.resume else 0
+    schedule = from_flags.make_schedule(values, recipe, source, first_step)
+    if first_step >= schedule.num_steps:
+        console.print(f"nothing to train: {first_step} of {schedule.num_steps} steps are done", highlight=False)
+    outputs.note_recipe()
+    entry = run_training(
+        recipe,
+        source,
+        trainee.program,
+        trainee.step_function,
+        schedule=schedule,
+        checkpoints=checkpoints,
+        save_interval=SaveInterval(*train_flags.save_interval(values.save_every)),
+        decide=make_agreement(trainee.strategy),
+        console=console,
+    )
+    outputs.keep_training(entry)
+    raise_if_stopped()
+    return evaluate_on_test_split(recipe, source, trainee.strategy, trainee.program)

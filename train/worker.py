@@ -1,0 +1,119 @@
+"""What runs in the processes of ``--isolation=process``: the proof in one, then the training in one for each replica.
+
+The stages are those of `train.stages`, as they run without processes; here is only what a process is told and tells.
+"""
+
+import _thread
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from absl import flags
+
+from train import main, script
+from train.stop_signals import StopSignals
+
+if TYPE_CHECKING:
+    from distribute.cluster_processes.worker import Worker
+    from distribute.memory_check.child_main import Channel
+
+FLAGS = flags.FLAGS
+
+
+def prove(channel: "Channel", index: int, argv: list[str]) -> None:
+    """Verifies on logical devices of this process, which end with it; the result is the `Report`."""
+    with _told(channel, argv) as worker:
+        from train import from_flags, stages
+        from train.device_flags import make_devices
+        from train.recipes import recipe_from_flags
+        from train.terminal import Terminal
+
+        worker.phase("verification")
+        recipe = recipe_from_flags(FLAGS)
+        from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
+        devices = make_devices(FLAGS)
+        report, _ = stages.prove(FLAGS, stages.load_subject(FLAGS, recipe), devices, Terminal(quiet=True))
+        worker.finish(report)
+
+
+def train(
+    channel: "Channel",
+    index: int,
+    argv: list[str],
+    device: dict[str, Any],
+    num_processes: int,
+    shares_device: bool,
+    folder: str,
+    scratch: str,
+) -> None:
+    """Trains one replica. The first one tells the ``training`` entry; the result is a dict.
+
+    Args:
+      channel: to the parent.
+      index: the number of this replica.
+      argv: the flags of the run.
+      device: arguments of `split_device`, for this process's one device.
+      num_processes: as for `make_worker_strategy`.
+      shares_device: as for `make_worker_strategy`.
+      folder: the run's, where the first one writes.
+      scratch: where the others write, since all have to take part in saving.
+    """
+    with _told(channel, argv) as worker:
+        from distribute.devices import split_device
+        from distribute.strategy import make_worker_strategy
+        from train import from_flags, stages
+        from train.checkpoint import Checkpoints
+        from train.recipes import recipe_from_flags
+        from train.resume import note_recipe
+        from train.run_folder import RunFolder
+        from train.terminal import Terminal
+
+        is_first = index == 0
+        recipe = recipe_from_flags(FLAGS)
+        from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
+        worker.phase("joining the other processes")
+        devices = split_device(1, **device)
+        strategy = make_worker_strategy(devices, num_processes=num_processes, shares_device=shares_device)
+        with StopSignals():  # again, since the strategy takes SIGTERM for itself
+            worker.phase("reading the data")
+            subject = stages.load_subject(FLAGS, recipe)
+            worker.phase("building the model")
+            run_folder = RunFolder(Path(folder))
+            console = Terminal(quiet=not is_first)
+            trainee = stages.make_trainee(FLAGS, subject, strategy, console)
+            outputs = stages.Outputs(
+                checkpoints=Checkpoints(
+                    run_folder.checkpoints, trainee.program, save_to=None if is_first else Path(scratch, str(index))
+                ),
+                console=console,
+                note_recipe=(lambda: note_recipe(run_folder, recipe)) if is_first else (lambda: None),
+                keep_training=worker.tell if is_first else lambda entry: None,
+            )
+            worker.phase("training")
+            test = stages.train(FLAGS, subject, trainee, outputs)
+            worker.finish({"test": test, "peak_mib": _peak_mib(devices.names[0])})
+
+
+@contextmanager
+def _told(channel: "Channel", argv: list[str]) -> Iterator["Worker"]:
+    """Sets this process up as `train.script` does the parent: flags, signals, a quiet TensorFlow."""
+    main.define_flags()
+    FLAGS(argv)
+    with StopSignals():
+        script.set_up()
+        from distribute.cluster_processes.worker import Worker  # imports TensorFlow, so not before it is quiet
+
+        # The parent's signal comes as a message: TensorFlow takes SIGTERM away, and a message waits for its reader.
+        yield Worker(channel, on_stop=lambda number: _thread.interrupt_main(signal.Signals(number)))
+
+
+def _peak_mib(device: str) -> float | None:
+    """The highest bytes in use on the device so far; None where its allocator does not count."""
+    import tensorflow as tf
+
+    try:
+        return tf.config.experimental.get_memory_info(device)["peak"] / 2**20
+    except (ValueError, KeyError):
+        return None
