@@ -96,12 +96,13 @@ class TestPlantedFaults:
         report, _ = check("conv_program", 2, advised)
         assert report.ok, report
 
-    @pytest.mark.parametrize("build", ["leaking_program", "hoarding_program"])
+    @pytest.mark.parametrize("build", ["leaking_program", pytest.param("hoarding_program", marks=pytest.mark.proof)])
     def test_a_step_that_keeps_memory(self, build):
         report, checks = check(build)
         assert [check.name for check in report.failures] == ["memory_bounds/growth"]
         assert "MiB a step" in checks["memory_bounds/growth"].detail
 
+    @pytest.mark.proof
     def test_no_limit_is_advised_to_a_program_that_grows_without_end(self):
         report, checks = check(("leaking_program", {"num_values": 2**19}), 2, 16)
         assert {check.name for check in report.failures} == {"memory_bounds/limit", "memory_bounds/growth"}

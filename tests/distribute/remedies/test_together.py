@@ -37,6 +37,7 @@ def batches():
 
 
 class TestTogether:
+    @pytest.mark.proof
     def test_verify_passes_on_three_replicas(self):
         # The bias ahead of the normalisation has a gradient of zero: its update is rounding, which AdamW amplifies.
         report = quick(lambda: build(synchronized=True), batches(), 3)
