@@ -51,7 +51,7 @@ class TestHealthyPrograms:
         [
             ("small_program", 1, 64, IMAGES),
             ("conv_program", 2, 1024, IMAGES),
-            ("compiled_conv_net", 4, 64, TARGETS + "read_images"),
+            pytest.param("compiled_conv_net", 4, 64, TARGETS + "read_images", marks=pytest.mark.proof),
         ],
     )
     def test_pass_with_figures_for_each_replica(self, build, num_replicas, limit_mib, data, capfd):

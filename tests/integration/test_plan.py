@@ -65,7 +65,9 @@ class TestUsersOwn:
         ("flags", "words"),
         [
             (["--target=mine:build"], ["--target and --data belong together"]),
-            (["--target=mine:no", "--data=mine:batches"], ["mine.py", "has no 'no'"]),
+            pytest.param(
+                ["--target=mine:no", "--data=mine:batches"], ["mine.py", "has no 'no'"], marks=pytest.mark.proof
+            ),
             (["--target=mine:fails", "--data=mine:batches"], ["KeyError", "'width'"]),
             (["--check_runs=0"], ["check_runs"]),
         ],
