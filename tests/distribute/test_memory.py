@@ -121,6 +121,7 @@ class TestPlantedFaults:
         assert 64 < checks["memory_bounds/limit"].observed < 128
         assert checks["memory_bounds/reference"].observed < 32
 
+    @pytest.mark.proof
     def test_more_than_the_machine_has_is_a_limit_that_does_not_suffice(self):
         report, checks = check("program_larger_than_any_machine")
         assert [check.name for check in report.failures] == ["memory_bounds/limit"]

@@ -51,6 +51,7 @@ class TestRecipe:
 
 
 class TestUsersOwn:
+    @pytest.mark.proof
     def test_a_build_of_the_users(self, tmp_path):
         (tmp_path / "mine.py").write_text(USERS)
         result = plan("--target=mine:build", "--data=mine:batches", "--check", "--check_runs=2", cwd=tmp_path)
@@ -68,7 +69,9 @@ class TestUsersOwn:
             pytest.param(
                 ["--target=mine:no", "--data=mine:batches"], ["mine.py", "has no 'no'"], marks=pytest.mark.proof
             ),
-            (["--target=mine:fails", "--data=mine:batches"], ["KeyError", "'width'"]),
+            pytest.param(
+                ["--target=mine:fails", "--data=mine:batches"], ["KeyError", "'width'"], marks=pytest.mark.proof
+            ),
             (["--check_runs=0"], ["check_runs"]),
         ],
     )

@@ -156,6 +156,7 @@ class TestFailure:
                 "update_equivalence/loop",
                 None,
                 id="every replica takes the first shard",
+                marks=pytest.mark.proof,
             ),
         ],
     )

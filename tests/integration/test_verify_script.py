@@ -223,6 +223,7 @@ class TestVerdicts:
         (advice,) = re.findall(r"--memory_limit=(\d+)", " ".join(result.stdout.split()))
         assert report_of(project)["memory"]["advised_limit_mib"] == int(advice) > 20
 
+    @pytest.mark.proof
     def test_as_a_module_with_the_users_own_input_function(self, project):
         flags = ["--target=models.net:compiled", "--data=data:read", "--output_dir=out"]
         result = subprocess.run(
