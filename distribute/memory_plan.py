@@ -1,4 +1,4 @@
-"""`plan_memory`: what limit a program needs, or how large a batch fits, before anything is run under a limit."""
+"""`MemoryPlanner`: what limit a program needs, or how large a batch fits, before anything is run under a limit."""
 
 import dataclasses
 import math
@@ -13,6 +13,7 @@ from distribute.memory_check.shards import first_shards
 from distribute.memory_planning.recording import Recording
 from distribute.memory_planning.replay import MIB, fits, smallest_limit_mib
 from distribute.memory_planning.scaling import at_rows
+from distribute.memory_timeline.allocations import Allocation
 from distribute.targets import Target, resolve_build, resolve_data
 
 # Three runs differ in the order of their ops. What none of them showed is covered by a share of the limit on top.
@@ -96,7 +97,7 @@ class MemoryPlanner:
         """
         rows = self.rows if rows is None else rows
         recordings = self._record([rows] * _NUM_RECORDINGS)
-        limits = [smallest_limit_mib(one.events, grows=True) for one in recordings]
+        limits = _limits_mib(recordings)
         first, holders = recordings[0], recordings[0].holders
         return MemoryPlan(
             num_replicas=self._num_replicas,
@@ -104,10 +105,10 @@ class MemoryPlanner:
             parameters_mib=first.parameters_bytes / MIB,
             gradients_mib=first.gradients_bytes / MIB,
             optimizer_mib=first.optimizer_bytes / MIB,
-            activations_mib=holders.activations / MIB if holders else 0.0,
-            temporaries_mib=holders.temporaries / MIB if holders else 0.0,
-            other_mib=holders.other / MIB if holders else 0.0,
-            peak_mib=max(one.holders.peak for one in recordings if one.holders) / MIB,
+            activations_mib=holders.activations / MIB,
+            temporaries_mib=holders.temporaries / MIB,
+            other_mib=holders.other / MIB,
+            peak_mib=max(one.holders.peak for one in recordings) / MIB,
             limits_mib=limits,
             extrapolated_mib=self.extrapolated_mib(rows) if rows > _SMALL_ROWS[1] else None,
             small_rows=_SMALL_ROWS,
@@ -128,12 +129,9 @@ class MemoryPlanner:
         """
         wanted = limit_mib / _HEADROOM
         rows = _largest(lambda number: fits(self._extrapolated(number), int(wanted), grows=True))
-        while rows > 0:
-            (recording,) = self._record([rows])
-            if with_headroom(smallest_limit_mib(recording.events, grows=True)) <= limit_mib:
-                return rows
+        while rows > 0 and with_headroom(max(_limits_mib(self._record([rows] * _NUM_RECORDINGS)))) > limit_mib:
             rows = rows * 9 // 10
-        return 0
+        return rows
 
     def runs_under(self, limit_mib: int, rows: int, num_runs: int) -> Iterator[str]:
         """Runs one replica's share under the limit so many times; yields how each ended, an empty text for well."""
@@ -143,7 +141,7 @@ class MemoryPlanner:
             children = [self._runs.start_replica(shard, limit_mib) for _ in range(number)]
             yield from (child.outcome().message for child in children)
 
-    def _extrapolated(self, rows: int) -> Sequence[Any]:
+    def _extrapolated(self, rows: int) -> Sequence[Allocation]:
         if self._small is None:
             few, more = self._record(_SMALL_ROWS)
             self._small = few, more
@@ -163,6 +161,10 @@ class MemoryPlanner:
                 raise RuntimeError(f"the program fails without a limit: it {child.outcome().message}")
             recordings.append(pickle.loads(payload))
         return recordings
+
+
+def _limits_mib(recordings: Sequence[Recording]) -> list[int]:
+    return [smallest_limit_mib(one.events, grows=True) for one in recordings]
 
 
 def with_headroom(limit_mib: int) -> int:

@@ -3,10 +3,15 @@
 import os
 from collections.abc import Mapping
 
+import tensorflow as tf
+
 from distribute.device_plan import DevicePlan, plan_devices
 from distribute.devices import Devices, describe_found, describe_plan, refuse_shared_pool
 from distribute.machine import read_inventory
 from distribute.memory_check.runs import child_environment
+
+# What TensorFlow may have taken before the first operation of ours.
+_TAKEN_BEFORE_MIB = 2
 
 
 def plan_process_devices(
@@ -48,6 +53,20 @@ def variables_of_process(plan: DevicePlan, index: int, environment: Mapping[str,
     visible = environment.get("CUDA_VISIBLE_DEVICES")
     names = visible.split(",") if visible else [str(number) for number in range(len(plan.slices))]
     return {**environment, "CUDA_VISIBLE_DEVICES": names[physical].strip()}
+
+
+def take_limit_at_once(devices: Devices) -> None:
+    """Makes the allocator of this process's CPU take its whole limit as one piece, as that of a GPU with a limit does.
+
+    On CPU it would take memory in pieces that double in size and never join: what lies in the small first ones, such
+    as a data set, leaves no room for one large tensor in the rest. To be called before any other operation.
+    """
+    if devices.kind == "gpu" or devices.memory_limit_mib is None:
+        return
+    num_bytes = (devices.memory_limit_mib - _TAKEN_BEFORE_MIB) * 2**20
+    if num_bytes > 0:
+        tf.raw_ops.Empty(shape=[num_bytes], dtype=tf.uint8, init=False)  # given back, and kept by the allocator
+        tf.config.experimental.reset_memory_stats(devices.names[0])
 
 
 def _describe(plan: DevicePlan) -> Devices:

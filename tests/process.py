@@ -9,6 +9,8 @@ import time
 import traceback
 from pathlib import Path
 
+import psutil
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # A server that has imported TensorFlow, and never used it, forks a fresh process in no time; a new one takes seconds.
@@ -76,3 +78,28 @@ def wait_until(condition, *, timeout=120):
     while not condition():
         assert time.monotonic() < deadline, f"not so after {timeout} s"
         time.sleep(0.1)
+
+
+def is_running(pid):
+    """Whether there is such a process, and not only what is left of one."""
+    # A container without an init process keeps the dead as zombies: nobody asks for their exit status.
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def run_script_in_fork(script, *flags, cwd):
+    """Runs a script in a process that has TensorFlow already: that saves the seconds of an import.
+
+    What a script prints while TensorFlow is imported, and that it is quiet, needs `run_script`.
+    """
+    path = str(REPOSITORY / script)
+    code = f"import os, runpy, sys; os.chdir({str(cwd)!r}); sys.argv = {[path, *flags]!r}; "
+    return run_python(code + f"runpy.run_path({path!r}, run_name='__main__')", timeout=240)
+
+
+def run_main_until_output_is_closed(*flags):
+    """Runs the main command with a reader that takes one line and goes; the exit code is the command's own."""
+    program = f"{sys.executable} {REPOSITORY / 'train/main.py'} {' '.join(flags)}"
+    return _run(["bash", "-c", f"{program} | head -1; exit ${{PIPESTATUS[0]}}"], 120, None, {})

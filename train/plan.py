@@ -24,10 +24,13 @@ FLAGS = flags.FLAGS
 def main() -> int:
     """Prints the plan, writes ``plan.json``; returns the exit code, 2 where `--check` shows that it does not hold."""
     # Imported in the functions, so that --help and a misspelt flag answer before TensorFlow has loaded.
+    from train.errors import InputError
     from train.planning import plan
     from train.run_folder import open_run_folder
     from train.user_code import told
 
+    if FLAGS.device == "gpu":
+        raise InputError("--device=gpu: a plan is made on a CPU, whose kernels are others: leave it out")
     folder = open_run_folder(FLAGS.output_dir, resume=False)
     what = f"--target={FLAGS.target} --data={FLAGS.data}" if FLAGS.target else f"--config={FLAGS.config}"
     try:

@@ -62,8 +62,11 @@ def describe(found: MemoryPlan) -> Iterator[str]:
         f"{found.other_mib:.1f} MiB at its peak; {found.peak_mib:.1f} MiB in all, the most of {number} runs",
     )
     if found.num_replicas > 1:
-        text = f"{found.gradients_mib:.2f} MiB of gradients on each replica; its buffers are not in this plan"
-        yield _row("all-reduce", text)
+        yield _row(
+            "all-reduce",
+            f"{found.gradients_mib:.2f} MiB of gradients: not in this plan, --isolation=process needs about "
+            f"as much more",
+        )
     if found.extrapolated_mib is not None:
         few, more = found.small_rows
         yield _row("extrapolated", f"{found.extrapolated_mib} MiB, from runs with {few} and {more} examples alone")

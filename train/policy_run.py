@@ -10,6 +10,7 @@ import tensorflow as tf
 from distribute import Devices, MemoryRecord, make_strategy, split_device, track_memory
 from distribute.memory_check.child_main import Channel
 from train.dataset_source import load_source
+from train.from_flags import configure_keras
 from train.loop import make_train_function, train
 from train.messages import first_line
 from train.recipes import load_recipe
@@ -52,6 +53,7 @@ def run(
     channel.watch()
     devices = split_device(num_replicas, memory_limit_mib=limit_mib, kind=kind, policy=memory_policy)
     recipe = dataclasses.replace(load_recipe(config), **overrides)
+    configure_keras(recipe, deterministic=False)
     subject = Subject(config, recipe, load_source(recipe.dataset, data_dir))
     error, speed = "", None
     with track_memory(devices, interval_s=_INTERVAL_S) as memory:

@@ -62,6 +62,7 @@ def train(
     """
     with _told(channel, argv) as worker:
         from distribute.devices import split_device
+        from distribute.process_devices import take_limit_at_once
         from distribute.strategy import make_worker_strategy
         from train import from_flags, stages
         from train.checkpoint import Checkpoints
@@ -76,6 +77,7 @@ def train(
         worker.phase("joining the other processes")
         devices = split_device(1, **device)
         strategy = make_worker_strategy(devices, num_processes=num_processes, shares_device=shares_device)
+        take_limit_at_once(devices)
         with StopSignals():  # again, since the strategy takes SIGTERM for itself
             worker.phase("reading the data")
             subject = stages.load_subject(FLAGS, recipe)

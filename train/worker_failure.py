@@ -4,11 +4,11 @@ import signal
 
 from distribute.cluster import WorkerFailedError
 from distribute.memory_check.child_process import Outcome
+from distribute.memory_check.runs import is_out_of_memory
 from train import errors
 from train.messages import first_line
 from train.stop_signals import Stopped
 
-_OUT_OF_MEMORY = ("ResourceExhaustedError", "MemoryError")
 _OURS = {kind.__name__: kind for kind in (errors.InputError, errors.NonFiniteError, errors.MachineError)}
 # On CPU a kernel whose allocation fails may crash instead of raising.
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
@@ -32,7 +32,7 @@ def explained(failure: WorkerFailedError, who: str, limit_mib: int | None) -> Ba
         return Stopped(int(outcome.text))
     if kind:
         return _OURS[kind](outcome.text)
-    if any(name in _OUT_OF_MEMORY for name in outcome.error_types):
+    if is_out_of_memory(outcome):
         return errors.MachineError(f"{who} ran out of memory{_under(limit_mib)}{_in(outcome)}: {_advice(outcome)}")
     if outcome.died:
         return errors.MachineError(_death(outcome, who, limit_mib))

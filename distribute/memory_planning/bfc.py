@@ -87,8 +87,7 @@ class BfcAllocator:
         region = min(self._next_region, available)
         if doubles:
             self._next_region *= 2
-        # Regions do not touch, so that chunks of two of them never join.
-        chunk = _Chunk(self.reserved * 2 + 1, region)
+        chunk = _Chunk(self.reserved, region)  # without neighbours: chunks of two regions never join
         self.reserved += region
         self._chunks[chunk.address] = chunk
         self._add_free(chunk)

@@ -32,14 +32,18 @@ class Recording:
 
     rows: int
     events: Sequence[Allocation]
-    holders: Holders | None
+    holders: Holders
     parameters_bytes: int
     gradients_bytes: int
     optimizer_bytes: int
 
 
 def record(channel: Channel, build: Callable[[], Any], batch: Any) -> None:
-    """Builds, trains some steps, evaluates and trains one more, and sends the `Recording` to the parent."""
+    """Builds, trains some steps, evaluates and trains one more, and sends the `Recording` to the parent.
+
+    Raises:
+      RuntimeError: a step allocates nothing.
+    """
     steps = StepRecorder([_CPU], num_steps=_NUM_STEPS)
     with record_allocations() as events:
         built = build()
@@ -47,11 +51,14 @@ def record(channel: Channel, build: Callable[[], Any], batch: Any) -> None:
         evaluate(built, [batch], steps)
     with record_allocations() as last:
         train(built, [batch], StepRecorder([_CPU], num_steps=1))
+    holders = holders_at_peak(last, state_on(_CPU, built))
+    if holders is None:
+        raise RuntimeError("a step of the program allocates nothing: there is nothing to plan")
     variables = variables_of(built)
     recording = Recording(
         rows=num_examples(batch),
         events=events,
-        holders=holders_at_peak(last, state_on(_CPU, built)),
+        holders=holders,
         parameters_bytes=bytes_of(variables.parameters),
         gradients_bytes=bytes_of(variables.trainable),
         optimizer_bytes=bytes_of(variables.optimizer),

@@ -17,15 +17,24 @@ _COARSE = 64
 _UNLIMITED = 2**60
 
 
-def peak(events: Sequence[Allocation], *, grows: bool) -> int:
-    """The most bytes in use without a limit."""
-    return _Replay(events, _UNLIMITED, grows=grows).run().peak
+def replayed(events: Sequence[Allocation], limit: int = _UNLIMITED, *, grows: bool) -> BfcAllocator:
+    """The allocator after all of it, under a limit in bytes.
+
+    Args:
+      events: of one allocator, in order of time.
+      limit: by default none.
+      grows: whether the allocator takes memory region by region, as on CPU, or all at once, as on a GPU with a limit.
+
+    Raises:
+      OutOfMemoryError: something has no room, however long it waits.
+    """
+    return _Replay(events, limit, grows=grows).run()
 
 
 def fits(events: Sequence[Allocation], limit_mib: int, *, grows: bool) -> bool:
     """Whether all of it can be placed under the limit."""
     try:
-        _Replay(events, limit_mib * MIB, grows=grows).run()
+        replayed(events, limit_mib * MIB, grows=grows)
     except OutOfMemoryError:
         return False
     return True
@@ -38,7 +47,7 @@ def smallest_limit_mib(events: Sequence[Allocation], *, grows: bool) -> int:
     in half of the runs, 50 in none, 52 in all).
     """
     # With as much as it reserves without a limit it behaves as without one.
-    highest = -(-_Replay(events, _UNLIMITED, grows=True).run().reserved // MIB)
+    highest = -(-replayed(events, grows=True).reserved // MIB)
     stride = max(1, highest // _COARSE)
     fails = next((limit for limit in range(highest, 0, -stride) if not fits(events, limit, grows=grows)), 0)
     return next(limit for limit in itertools.count(fails + 1) if fits(events, limit, grows=grows))
@@ -53,11 +62,6 @@ class _Replay:
         self._under_way: dict[int, str] = {}  # thread -> op
 
     def run(self) -> BfcAllocator:
-        """The allocator after everything.
-
-        Raises:
-          OutOfMemoryError: something has no room, however long it waits.
-        """
         for index, event in enumerate(self._events):
             if not self._done[index]:
                 if event.taken:

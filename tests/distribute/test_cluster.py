@@ -7,13 +7,12 @@ import subprocess
 import sys
 import textwrap
 
-import psutil
 import pytest
 
 from distribute.cluster import Member, WorkerFailedError, run_on_this_machine
 from distribute.device_plan import DevicePlan
 from distribute.process_devices import plan_process_devices, variables_of_process
-from tests.process import wait_until
+from tests.process import is_running, wait_until
 
 
 def run(name, num_processes=2, variables=(), **options):
@@ -21,14 +20,6 @@ def run(name, num_processes=2, variables=(), **options):
     environment = {**os.environ, **dict(variables)}
     environments = [{**environment, "OWN": str(index)} for index in range(num_processes)]
     return run_on_this_machine(f"tests.distribute.cluster_targets:{name}", arguments, environments, **options)
-
-
-def is_running(pid):
-    # A container without an init process keeps the dead as zombies: nobody asks for their exit status.
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from distribute.memory_plan import MemoryPlanner, with_headroom
 from distribute.memory_planning.bfc import BfcAllocator, OutOfMemoryError
-from distribute.memory_planning.replay import MIB, fits, peak, smallest_limit_mib
+from distribute.memory_planning.replay import MIB, fits, replayed, smallest_limit_mib
 from distribute.memory_planning.scaling import at_rows
 from distribute.memory_timeline.allocations import Allocation
 from tests.process import run_python
@@ -69,13 +69,13 @@ class TestAllocatorModel:
             os.environ["TF_CPU_ALLOCATOR_USE_BFC"] = "true"
             import tensorflow as tf
             from distribute.memory_check.steps import StepRecorder, train
-            from distribute.memory_planning.replay import peak
+            from distribute.memory_planning.replay import replayed
             from distribute.memory_timeline.allocations import record_allocations
             from tests.distribute import memory_targets
             with record_allocations() as events:
                 program = memory_targets.conv_program()
                 train(program, memory_targets.images(32, 32), StepRecorder(["CPU:0"], num_steps=6))
-            print(json.dumps([peak(events, grows=True), max(event.in_use for event in events), len(events)]))
+            print(json.dumps([replayed(events, grows=True).peak, max(event.in_use for event in events), len(events)]))
         """
         result = run_python(textwrap.dedent(code))
         assert result.returncode == 0, result.stderr
@@ -96,7 +96,7 @@ def given_back(thread, address):
 class TestReplay:
     def test_ops_under_way_at_the_same_time_follow_each_other_where_memory_is_short(self):
         events = [taken(1, 1, 8, "a"), taken(2, 2, 8, "b"), given_back(1, 1), given_back(2, 2)]
-        assert peak(events, grows=False) == 16 * MIB
+        assert replayed(events, grows=False).peak == 16 * MIB
         assert fits(events, 8, grows=False)
         assert not fits(events, 7, grows=False)
         assert smallest_limit_mib(events, grows=False) == 8

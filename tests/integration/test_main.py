@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.process import REPOSITORY, assert_refused
+from tests.process import REPOSITORY, assert_refused, run_main_until_output_is_closed, run_script_in_fork
 from tests.process import run_main as run_whole_main
 
 REPORT_KEYS = {
@@ -20,6 +20,11 @@ REPORT_KEYS = {
 def run_main(*flags, **options):
     """Without verification, which test_verification.py is about."""
     return run_whole_main("--verify=off", *flags, **options)
+
+
+def refused_main(*flags, cwd):
+    """The same for input that is refused, which needs no fresh import of TensorFlow."""
+    return run_script_in_fork("train/main.py", "--verify=off", *flags, cwd=cwd)
 
 
 def report_of(folder):
@@ -146,14 +151,7 @@ class TestTraining:
         assert report["training"]["test_accuracy"] is None
 
     def test_output_that_nobody_reads_any_more_stops_with_the_state_saved(self, tmp_path):
-        program = f"{sys.executable} {REPOSITORY / 'train/main.py'} --verify=off --epochs=1000 --output_dir={tmp_path}"
-        result = subprocess.run(
-            ["bash", "-c", f"{program} | head -1; exit ${{PIPESTATUS[0]}}"],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        result = run_main_until_output_is_closed("--verify=off", "--epochs=1000", f"--output_dir={tmp_path}")
         assert result.returncode == 128 + signal.SIGPIPE, result.stderr
         assert result.stdout.startswith("devices: ")
         assert result.stderr == "main.py: stopped, since standard output was closed\n"
@@ -204,7 +202,7 @@ class TestRefusals:
         ],
     )
     def test_bad_flags(self, tmp_path, flags, code, words):
-        result = run_main("--virtual_gpus=2", f"--output_dir={tmp_path / 'run'}", *flags)
+        result = refused_main("--virtual_gpus=2", f"--output_dir={tmp_path / 'run'}", *flags, cwd=tmp_path)
         assert_refused(result, code, *words)
         if code == 1:
             assert not (tmp_path / "run").exists()
@@ -223,12 +221,12 @@ class TestRefusals:
         assert_refused(result, 3, "mnist", "storage.googleapis.com", "--data_dir")
         assert time.monotonic() - start < 60  # TFDS alone tries for 204 s
 
-    def test_resume_without_a_folder(self):
-        assert_refused(run_main("--resume"), 1, "--resume needs --output_dir")
+    def test_resume_without_a_folder(self, tmp_path):
+        assert_refused(refused_main("--resume", cwd=tmp_path), 1, "--resume needs --output_dir")
 
     def test_an_output_folder_that_cannot_be_written(self, tmp_path):
         (tmp_path / "file").touch()
-        result = run_main(f"--output_dir={tmp_path / 'file' / 'run'}")
+        result = refused_main(f"--output_dir={tmp_path / 'file' / 'run'}", cwd=tmp_path)
         assert_refused(result, 1, "cannot be written")
 
     def test_a_home_that_cannot_be_written(self, tmp_path, monkeypatch):
@@ -267,15 +265,18 @@ class TestBrokenRecipes:
     )
     def test_are_told_in_one_message(self, tmp_path, body, words):
         (tmp_path / "broken.py").write_text(BROKEN % body)
-        result = run_main(f"--config={tmp_path / 'broken.py'}", f"--output_dir={tmp_path / 'run'}", "--steps=2")
+        flags = [f"--config={tmp_path / 'broken.py'}", f"--output_dir={tmp_path / 'run'}", "--steps=2"]
+        result = refused_main(*flags, cwd=tmp_path)
         assert_refused(result, 1, "--config=", *words)
         assert not (tmp_path / "run").exists()
 
 
 class TestHarm:
     def test_a_refused_command_leaves_the_users_folder(self, tmp_path):
-        assert_refused(run_main("--steps=1", "--config=no.such", f"--output_dir={tmp_path}"), 1, "no.such")
-        result = run_main("--steps=1", "--virtual_gpus=2", "--global_batch_size=1", f"--output_dir={tmp_path}")
+        result = refused_main("--steps=1", "--config=no.such", f"--output_dir={tmp_path}", cwd=tmp_path)
+        assert_refused(result, 1, "no.such")
+        flags = ["--steps=1", "--virtual_gpus=2", "--global_batch_size=1", f"--output_dir={tmp_path}"]
+        result = refused_main(*flags, cwd=tmp_path)
         assert_refused(result, 1, "--global_batch_size=1")
         assert tmp_path.is_dir()
 

@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.process import run_script
+from tests.process import run_script, run_script_in_fork
 
 
 class TestPolicies:
@@ -31,7 +31,7 @@ class TestPolicies:
 
     @pytest.mark.parametrize("limits", ["64,much", "0", "-5"])
     def test_limits_that_are_none_are_refused(self, tmp_path, limits):
-        result = run_script("train/policies.py", f"--limits={limits}", cwd=tmp_path)
+        result = run_script_in_fork("train/policies.py", f"--limits={limits}", cwd=tmp_path)
         assert result.returncode == 1
         assert "whole numbers of MiB" in result.stderr
         assert not list(tmp_path.iterdir())

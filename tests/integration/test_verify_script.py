@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from tests.process import REPOSITORY, assert_refused, run_python, run_script
+from tests.process import REPOSITORY, assert_refused, run_script, run_script_in_fork
 
 # Named like folders and files of this repository: the user's own are meant.
 MODELS = """
@@ -129,11 +129,8 @@ def project(tmp_path):
 
 
 def verify_in_fork(project, target, data, *flags):
-    """The script in a process that has TensorFlow already: that saves the seconds of an import."""
     flags = [f"--target={target}", f"--data={data}", "--output_dir=out", *flags]
-    script = str(REPOSITORY / "train/verify.py")
-    code = f"import os, runpy, sys; os.chdir({str(project)!r}); sys.argv = {[script, *flags]!r}; "
-    return run_python(code + f"runpy.run_path({script!r}, run_name='__main__')")
+    return run_script_in_fork("train/verify.py", *flags, cwd=project)
 
 
 def report_of(project):
