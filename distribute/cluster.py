@@ -36,7 +36,7 @@ def run_on_this_machine(
       environments: the variables of each process.
       on_news: gets a process' number and what it told on the way.
       stop: asked several times a second; the first signal number other than 0 is handed to the first process.
-      show_all: the others print where this process does, too.
+      show_all: the others print where this process does, too, and TensorFlow's own log of each is shown.
 
     Returns:
       What each process finished with.
@@ -52,6 +52,7 @@ def run_on_this_machine(
                     arguments={**arguments, "index": member.index},
                     environment={**environment, **_variables(member)},
                     shown=member.is_chief or show_all,
+                    log_shown=show_all,
                 )
             try:
                 return workers.results(on_news=on_news, stop=stop)

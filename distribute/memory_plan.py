@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from distribute.allocator_dump import LiveAllocation
 from distribute.batches import num_examples, resized
 from distribute.memory_check.runs import Runs
 from distribute.memory_check.shards import first_shards
@@ -19,9 +20,11 @@ from distribute.targets import Target, resolve_build, resolve_data
 # Three runs differ in the order of their ops. What none of them showed is covered by a share of the limit on top.
 _NUM_RECORDINGS = 3
 _HEADROOM = 1.1
+_QUICK_HEADROOM = 1.2
 _SMALL_ROWS = (8, 16)
 _MOST_ROWS = 2**20  # for a program whose memory does not depend on them
 _TIMEOUT_S = 900.0
+_MOST_LARGEST = 5
 _AT_ONCE = 2
 
 
@@ -35,6 +38,7 @@ class MemoryPlan:
       parameters_mib, gradients_mib, optimizer_mib: exact bytes of the model state.
       activations_mib, temporaries_mib, other_mib: what else holds the peak of a recorded step.
       peak_mib: the peak of that step, without a limit.
+      largest: the largest pieces that the step itself holds at its peak, with op and shape, largest first.
       limits_mib: for each recording the smallest limit under which it fits.
       extrapolated_mib: the same from two small batches alone; None where the batch is as small.
       small_rows: how many examples these have.
@@ -50,6 +54,7 @@ class MemoryPlan:
     temporaries_mib: float
     other_mib: float
     peak_mib: float
+    largest: Sequence[LiveAllocation]
     limits_mib: Sequence[int]
     extrapolated_mib: int | None
     small_rows: tuple[int, int]
@@ -64,10 +69,15 @@ class MemoryPlanner:
     """Plans one program; as a context manager it ends the processes that it has started.
 
     Each recording runs one replica's share on CPU, in a process of its own without a limit, and takes some seconds.
+    With `quick` there is one instead of three for a batch, none of the largest batch that fits, and twice the headroom.
     """
 
-    def __init__(self, build: Target, data: Target, *, num_replicas: int) -> None:
+    def __init__(
+        self, build: Target, data: Target, *, num_replicas: int, quick: bool = False, timeout_s: float = _TIMEOUT_S
+    ) -> None:
         """Takes what `check_memory` takes; of the data only shapes and dtypes of one batch are used.
+
+        A process that needs more than `timeout_s` seconds is ended, and its failure told.
 
         Raises:
           ValueError: a target that cannot be found or called, or no batch.
@@ -75,7 +85,8 @@ class MemoryPlanner:
         resolve_build(build)  # so that a target that is not there is told at once
         self._num_replicas = num_replicas
         self._shard = max(first_shards(resolve_data(data)(), num_replicas), key=num_examples)
-        self._runs = Runs(build, data, num_replicas, _TIMEOUT_S)
+        self._runs = Runs(build, data, num_replicas, timeout_s)
+        self._quick = quick
         self._small: tuple[Recording, Recording] | None = None
 
     def __enter__(self) -> "MemoryPlanner":
@@ -96,7 +107,7 @@ class MemoryPlanner:
           RuntimeError: the program fails without a limit.
         """
         rows = self.rows if rows is None else rows
-        recordings = self._record([rows] * _NUM_RECORDINGS)
+        recordings = self._recordings(rows)
         limits = _limits_mib(recordings)
         first, holders = recordings[0], recordings[0].holders
         return MemoryPlan(
@@ -109,10 +120,11 @@ class MemoryPlanner:
             temporaries_mib=holders.temporaries / MIB,
             other_mib=holders.other / MIB,
             peak_mib=max(one.holders.peak for one in recordings) / MIB,
+            largest=[LiveAllocation(piece.num_bytes, 1, piece.what) for piece in holders.largest[:_MOST_LARGEST]],
             limits_mib=limits,
             extrapolated_mib=self.extrapolated_mib(rows) if rows > _SMALL_ROWS[1] else None,
             small_rows=_SMALL_ROWS,
-            limit_mib=with_headroom(max(limits)),
+            limit_mib=self._with_headroom(max(limits)),
         )
 
     def extrapolated_mib(self, rows: int) -> int:
@@ -127,9 +139,11 @@ class MemoryPlanner:
         Raises:
           RuntimeError: the program fails without a limit.
         """
-        wanted = limit_mib / _HEADROOM
+        wanted = limit_mib / self._headroom
         rows = _largest(lambda number: fits(self._extrapolated(number), int(wanted), grows=True))
-        while rows > 0 and with_headroom(max(_limits_mib(self._record([rows] * _NUM_RECORDINGS)))) > limit_mib:
+        if self._quick:
+            return rows
+        while rows > 0 and self._with_headroom(max(_limits_mib(self._recordings(rows)))) > limit_mib:
             rows = rows * 9 // 10
         return rows
 
@@ -140,6 +154,21 @@ class MemoryPlanner:
             number = min(_AT_ONCE, num_runs - start)
             children = [self._runs.start_replica(shard, limit_mib) for _ in range(number)]
             yield from (child.outcome().message for child in children)
+
+    @property
+    def _headroom(self) -> float:
+        return _QUICK_HEADROOM if self._quick else _HEADROOM
+
+    def _with_headroom(self, limit_mib: int) -> int:
+        """A limit with room for orders of ops that no recording showed, in whole MiB."""
+        return math.ceil(limit_mib * self._headroom)
+
+    def _recordings(self, rows: int) -> list[Recording]:
+        if not self._quick:
+            return self._record([rows] * _NUM_RECORDINGS)
+        one, *small = self._record([rows, *_SMALL_ROWS])  # side by side
+        self._small = small[0], small[1]
+        return [one]
 
     def _extrapolated(self, rows: int) -> Sequence[Allocation]:
         if self._small is None:
@@ -165,11 +194,6 @@ class MemoryPlanner:
 
 def _limits_mib(recordings: Sequence[Recording]) -> list[int]:
     return [smallest_limit_mib(one.events, grows=True) for one in recordings]
-
-
-def with_headroom(limit_mib: int) -> int:
-    """A limit with room for orders of ops that no recording showed, in whole MiB."""
-    return math.ceil(limit_mib * _HEADROOM)
 
 
 def _largest(holds: Callable[[int], bool]) -> int:

@@ -76,6 +76,8 @@ def _train(
     recording: "Recording",
 ) -> list[dict[str, Any]]:
     device = {"kind": devices.kind, "memory_limit_mib": devices.memory_limit_mib, "policy": values.memory_policy}
+    if not values.debug:  # nobody sees TensorFlow's log, and it explains what ends a process
+        environments = [{**one, "TF_CPP_MIN_LOG_LEVEL": "0"} for one in environments]
     with (
         tempfile.TemporaryDirectory(prefix="train-replicas-") as scratch,
         _explaining("replica", devices.memory_limit_mib) as stop,

@@ -46,7 +46,9 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     from train.rerun import with_command
     from train.resume import note_recipe
     from train.stages import Outputs, load_subject, prove, train
+    from train.verification import memory_targets
 
+    recording.find_targets = lambda: memory_targets(load_subject(FLAGS, recipe))
     if FLAGS.isolation == "process":
         return run_in_processes(FLAGS, recipe, folder, recording)
     console = recording.console

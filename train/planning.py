@@ -8,6 +8,8 @@ from distribute.targets import Target
 from train.run_folder import RunFolder
 from train.terminal import Terminal
 
+_LARGEST_SHOWN = 3
+
 
 def plan(
     build: Target, data: Target, folder: RunFolder, *, num_replicas: int, limit_mib: int | None, check_runs: int
@@ -61,6 +63,7 @@ def describe(found: MemoryPlan) -> Iterator[str]:
         f"activations {found.activations_mib:.1f}, temporaries {found.temporaries_mib:.1f}, other "
         f"{found.other_mib:.1f} MiB at its peak; {found.peak_mib:.1f} MiB in all, the most of {number} runs",
     )
+    yield _row("largest pieces", "; ".join(map(str, found.largest[:_LARGEST_SHOWN])))
     if found.num_replicas > 1:
         yield _row(
             "all-reduce",

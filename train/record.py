@@ -8,10 +8,11 @@ from rich.table import Table
 
 from distribute import Devices, Program, Report
 from distribute.environment import describe_environment
-from distribute.out_of_memory import is_out_of_memory
 from distribute.report_text import variables_text
+from distribute.targets import Target
 from train.errors import InputError, ScriptError
-from train.out_of_memory import explain_out_of_memory
+from train.memory_need import MemoryNeed, find_need
+from train.out_of_memory import explain_out_of_memory, read_exhaustion
 from train.run_folder import RunFolder
 from train.stop_signals import Stopped, raise_if_stopped
 from train.terminal import Terminal
@@ -36,6 +37,7 @@ class Recording:
       training: the ``training`` entry of ``report.json``, as far as it is known; of a resumed run that of the run
         before, until there is more to say.
       console: where the run is told to the user.
+      find_targets: finds the program and its data for a process that plans its memory; None until the run is known.
     """
 
     def __init__(self, folder: RunFolder):
@@ -43,6 +45,7 @@ class Recording:
         self.devices: Devices | None = None
         self.training: dict[str, Any] = folder.read_report().get("training", {}) if folder.resumed else {}
         self.console = Terminal()
+        self.find_targets: Callable[[], tuple[Target, Target]] | None = None
         self._folder = folder
         self._before = self.training
 
@@ -50,6 +53,14 @@ class Recording:
         """Takes over what this run did. What it did not measure, having no step left to do, stays as it was."""
         kept = self._before if self._before.get("steps") == entry["steps"] else {}
         self.training = {**kept, **{name: value for name, value in entry.items() if value is not None}}
+
+    def find_need(self) -> MemoryNeed | str | None:
+        """Plans what the run would need; None where it is not known what was to run."""
+        if self.find_targets is None or self.devices is None:
+            return None
+        self.console.print("out of memory: planning what it needs and what would fit …", highlight=False)
+        devices = self.devices
+        return find_need(self.find_targets, num_replicas=len(devices.names), limit_mib=devices.memory_limit_mib)
 
     def write_stopped(self, exit_code: int, reason: str) -> None:
         """Writes ``report.json`` of a run that was stopped, unless an older one says more."""
@@ -113,9 +124,10 @@ def leave_report(folder: RunFolder, run: Callable[[Recording], int]) -> int:
         recording.write(error.exit_code, str(error))
         raise
     except Exception as error:
-        if not is_out_of_memory(error):
+        exhaustion = read_exhaustion(error)
+        if exhaustion is None:
             raise
-        memory = explain_out_of_memory(error, recording.devices, folder)
+        memory = explain_out_of_memory(exhaustion, recording.devices, folder, recording.find_need)
         recording.write(memory.exit_code, str(memory))
         raise memory from error
     recording.write(exit_code)

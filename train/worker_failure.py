@@ -1,17 +1,21 @@
 """One message, with its exit code, for the failure of one process out of several."""
 
+import re
 import signal
 
 from distribute.cluster import WorkerFailedError
 from distribute.memory_check.child_process import Outcome
-from distribute.memory_check.runs import is_out_of_memory
+from distribute.out_of_memory import ended_out_of_memory
 from train import errors
-from train.messages import first_line
+from train.out_of_memory import ProcessOutOfMemoryError
 from train.stop_signals import Stopped
 
 _OURS = {kind.__name__: kind for kind in (errors.InputError, errors.NonFiniteError, errors.MachineError)}
 # On CPU a kernel whose allocation fails may crash instead of raising.
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
+
+# How TensorFlow's log begins a line that is information or a warning.
+_INFORMATION = re.compile(r"[IW]\d{4} |\d{4}-\d\d-\d\d [\d:.]+: [IW] ")
 
 
 def explained(failure: WorkerFailedError, who: str, limit_mib: int | None) -> BaseException:
@@ -32,15 +36,11 @@ def explained(failure: WorkerFailedError, who: str, limit_mib: int | None) -> Ba
         return Stopped(int(outcome.text))
     if kind:
         return _OURS[kind](outcome.text)
-    if is_out_of_memory(outcome):
-        return errors.MachineError(f"{who} ran out of memory{_under(limit_mib)}{_in(outcome)}: {_advice(outcome)}")
+    if ended_out_of_memory(outcome):
+        return ProcessOutOfMemoryError(f"{who} ran out of memory{_under(limit_mib)} in {outcome.phase}", outcome)
     if outcome.died:
         return errors.MachineError(_death(outcome, who, limit_mib))
     return failure
-
-
-def _advice(outcome: Outcome) -> str:
-    return f"{first_line(outcome.text)}; use more --memory_limit or a smaller --global_batch_size"
 
 
 def _death(outcome: Outcome, who: str, limit_mib: int | None) -> str:
@@ -50,13 +50,13 @@ def _death(outcome: Outcome, who: str, limit_mib: int | None) -> str:
             "more --memory_limit; if it dies without one too, it is the program's own fault"
         )
     reason = ", as the system does to a process when memory is short" if outcome.signal == signal.SIGKILL else ""
-    last = f": {outcome.report.splitlines()[-1]}" if outcome.report else ""
-    return f"{who} {outcome.message}{reason}{last}; all other processes were ended; --resume goes on"
+    return f"{who} {outcome.message}{reason}{_last_words(outcome)}; all other processes were ended; --resume goes on"
 
 
 def _under(limit_mib: int | None) -> str:
     return f" under its limit of {limit_mib} MiB" if limit_mib is not None else ""
 
 
-def _in(outcome: Outcome) -> str:
-    return f" in {outcome.phase}" if outcome.phase else ""
+def _last_words(outcome: Outcome) -> str:
+    lines = [line for line in outcome.report.splitlines() if line.strip() and not _INFORMATION.match(line)]
+    return f": {lines[-1]}" if lines else ""

@@ -104,6 +104,8 @@ def _main() -> None:
     _die_with(start["parent"])
     sys.argv[:] = sys.argv[:1]
     channel = Channel(start["output"])
+    if start["errors"] != 2:  # Python's messages are for the user, the log of TensorFlow's C++ is for the parent
+        sys.stderr = os.fdopen(start["errors"], "w", buffering=1, errors="backslashreplace")
     module, _, name = start["entry"].partition(":")
     try:
         result = getattr(_import(module, start["without"]), name)(channel, **start["arguments"])

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, cast
 from distribute.memory_check import child_main
 
 _OUTPUT_SHOWN = 2000  # characters: the end of what a child printed, where it died without a word
+_LOG_KEPT = 2**22  # bytes: an allocator that has run out lists every piece that it holds
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Outcome:
       text: what that exception says.
       message: for a child that failed, one line on what happened.
       report: the child's traceback, or the end of its output.
+      log: for a child that failed, what it wrote that nobody saw, TensorFlow's own log among it.
       timed_out: it was killed because its time was over.
       signal: the signal that ended it, None where none did.
     """
@@ -39,6 +41,7 @@ class Outcome:
     text: str = ""
     message: str = ""
     report: str = ""
+    log: str = ""
     timed_out: bool = False
     signal: int | None = None
 
@@ -57,10 +60,10 @@ class ChildProcess:
     """Runs ``entry(channel, **arguments)`` in a process of its own.
 
     The child has the parent's ``sys.path`` and working directory, dies with the parent, and prints nowhere:
-    what it prints is kept for the message of a failure. With ``shown`` it prints where the parent does. It is
-    killed after ``timeout_s`` seconds, None for never. While ``entry`` is being imported the modules named in
-    ``without`` are as if they were not installed. With ``own_group`` a Ctrl-C in the parent's terminal does not
-    reach it.
+    what it prints is kept for the message of a failure. With ``shown`` it prints where the parent does, and what
+    TensorFlow's C++ writes is still kept, but for ``log_shown``. It is killed after ``timeout_s`` seconds, None
+    for never. While ``entry`` is being imported the modules named in ``without`` are as if they were not
+    installed. With ``own_group`` a Ctrl-C in the parent's terminal does not reach it.
 
     To be started by a thread that lives longer (on Linux a child dies with its parent's thread), and heard by one.
     """
@@ -74,16 +77,18 @@ class ChildProcess:
         timeout_s: float | None,
         without: Sequence[str] = (),
         shown: bool = False,
+        log_shown: bool = False,
         own_group: bool = False,
     ) -> None:
-        # A descriptor of its own, since the child's standard output is the pipe of its messages.
-        output = os.dup(1) if shown else 2
+        # Descriptors of its own: the child's standard output is the pipe of its messages, its standard error the file.
+        output, errors = (os.dup(1), os.dup(2)) if shown else (2, 2)
         start = {
             "parent": os.getpid(),
             "entry": entry,
             "arguments": arguments,
             "without": without,
             "output": output,
+            "errors": errors,
         }
         # An anonymous file and no pipe: nobody has to read it while the child runs, and nothing is left on
         # disk.
@@ -93,13 +98,14 @@ class ChildProcess:
             [sys.executable, "-P", str(Path(child_main.__file__)), json.dumps(start)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=None if shown else self._output,
+            stderr=None if log_shown else self._output,
             env={**environment, "PYTHONPATH": _python_path()},
-            pass_fds=(output,) if shown else (),
+            pass_fds=(output, errors) if shown else (),
             process_group=0 if own_group else None,
         )
         if shown:
             os.close(output)
+            os.close(errors)
         self._phase = "start"
         self._outcome: Outcome | None = None
         self._last: dict[str, Any] | None = None
@@ -165,7 +171,7 @@ class ChildProcess:
         if self._last is not None and self._last["kind"] == "error":
             types, text = tuple(self._last["types"]), self._last["text"]
             message = f"raised {types[0]} in {self._phase}: {headline(text)}"
-            return Outcome(None, self._phase, types, text, message, self._last["traceback"])
+            return Outcome(None, self._phase, types, text, message, self._last["traceback"], self._log())
         if self._last is not None:
             return Outcome(result=self._last["result"], phase=self._phase)
         code = self._process.returncode
@@ -175,19 +181,20 @@ class ChildProcess:
             how = f"died of {signal.Signals(-code).name}"
         else:
             how = f"left with exit code {code}"
-        message = f"{how} in {self._phase}"
+        message, log = f"{how} in {self._phase}", self._log()
         return Outcome(
             phase=self._phase,
             message=message,
-            report=self._end_of_output(),
+            report=log.strip()[-_OUTPUT_SHOWN:],
+            log=log,
             timed_out=self._timed_out,
             signal=-code if code < 0 else None,
         )
 
-    def _end_of_output(self) -> str:
-        self._output.seek(0)
-        text = self._output.read().decode(errors="replace").strip()
-        return text[-_OUTPUT_SHOWN:]
+    def _log(self) -> str:
+        size = self._output.seek(0, os.SEEK_END)
+        self._output.seek(max(size - _LOG_KEPT, 0))
+        return self._output.read().decode(errors="replace")
 
 
 def headline(text: str) -> str:

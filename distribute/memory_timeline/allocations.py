@@ -46,6 +46,12 @@ class Allocation:
     shape: tuple[int, ...] | None
     thread: int = 0
 
+    @property
+    def what(self) -> str:
+        """What it was taken for: the op, the region, and the shape where that is known."""
+        shape = f" {list(self.shape)}" if self.region == "output" and self.shape else ""
+        return f"{self.op or 'no op'} ({self.region or 'unknown'}{shape})"
+
 
 @contextlib.contextmanager
 def record_allocations() -> Iterator[list[Allocation]]:

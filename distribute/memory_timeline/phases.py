@@ -73,5 +73,4 @@ def _held_by(phase: PhaseMemory, devices: Sequence[str]) -> Iterator[str]:
             parts = ", ".join(f"{part} {getattr(one, part) / _MIB:.2f}" for part in _PARTS)
             yield f"{phase.name}, {name}: {one.peak / _MIB:.1f} MiB = {parts}"
             for piece in one.largest[:_LARGEST_SHOWN]:
-                shape = f" {list(piece.shape)}" if piece.region == "output" and piece.shape else ""
-                yield f"  {piece.num_bytes / _MIB:8.2f}  {piece.op or 'no op'} ({piece.region or 'unknown'}{shape})"
+                yield f"  {piece.num_bytes / _MIB:8.2f}  {piece.what}"

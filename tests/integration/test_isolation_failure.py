@@ -1,5 +1,7 @@
 """A process of ``--isolation=process`` that fails: one message, the right code, and no process left."""
 
+import json
+
 import psutil
 import pytest
 
@@ -18,13 +20,20 @@ class TestFailure:
         workers = run.wait_for_workers()
         code, _, error = run.end()
         assert code == 3, error
-        assert error.startswith("main.py: replica 1 ran out of memory under its limit of 100 MiB in training: OOM")
-        assert len(error.splitlines()) == 1
-        assert "--memory_limit" in error
+        assert error.startswith(
+            "main.py: replica 1 ran out of memory under its limit of 100 MiB in training: wanted 800 MiB"
+        )
+        assert "on CPU:0; limit 100 MiB; in use" in error
+        assert "largest free piece" in error
+        assert "the step needs no more than --memory_limit=" in error  # without the replica that takes more
+        assert len(error.splitlines()) == 6
         assert not [pid for pid in workers.values() if is_running(pid)]
         report = report_of(run.folder)
         assert report["ok"] is False
         assert report["notes"] == [error.removeprefix("main.py: ").strip()]
+        oom = json.loads((run.folder / "oom_report.json").read_text())
+        assert oom["allocator"]["wanted_bytes"] == 800 * 2**20
+        assert oom["plan"]["limit_mib"] < 100
 
     @pytest.mark.proof
     def test_without_the_limit_the_same_program_trains(self, tmp_path):

@@ -1,13 +1,19 @@
 """Running out of memory inside a run: one message and `oom_report.json`, however TensorFlow words it."""
 
 import json
+import re
 
 import pytest
 import tensorflow as tf
 
+from distribute.allocator_dump import LiveAllocation
+from distribute.memory_check.child_process import Outcome
+from distribute.memory_plan import MemoryPlan
 from train import out_of_memory
 from train.errors import MachineError
 from train.machine_checks.nvidia import GpuFacts, GpuProcess, NvidiaFacts
+from train.memory_need import MemoryNeed, find_need
+from train.out_of_memory import ProcessOutOfMemoryError, explain_out_of_memory, read_exhaustion
 from train.record import leave_report
 from train.run_folder import open_run_folder
 
@@ -32,6 +38,22 @@ DISGUISES = [
         "copied",
     ),
 ]
+PLAN = MemoryPlan(
+    num_replicas=2,
+    rows=64,
+    parameters_mib=0.36,
+    gradients_mib=0.36,
+    optimizer_mib=0.72,
+    activations_mib=8.0,
+    temporaries_mib=54.0,
+    other_mib=0.5,
+    peak_mib=63.9,
+    largest=[LiveAllocation(32 * 2**20, 1, "conv/Conv2D (temp)")],
+    limits_mib=[52, 52, 52],
+    extrapolated_mib=52,
+    small_rows=(8, 16),
+    limit_mib=58,
+)
 
 
 def run_that_raises(error, folder):
@@ -66,6 +88,51 @@ class TestOutOfMemory:
         monkeypatch.setattr(out_of_memory, "read_nvidia", lambda: NvidiaFacts(gpus=(gpu,)))
         with pytest.raises(MachineError, match="100 MiB of 2048 MiB free; other processes: 7 python 1500 MiB"):
             run_that_raises(tf.errors.ResourceExhaustedError(None, None, OOM), tmp_path)
+
+    def test_what_the_allocator_of_another_process_logged_is_told(self, tmp_path):
+        log = (
+            "W0000 bfc_allocator.cc:512] Allocator (bfc_cpu_allocator_for_gpu) ran out of memory trying to allocate "
+            "21.12MiB (rounded to 22151168)requested by op conv/Conv2D\n"
+            "I0000 bfc_allocator.cc:1080] Free  at 7f0000 of size 1048576 next 18446744073709551615\n"
+        )
+        outcome = Outcome(None, "training", ("ResourceExhaustedError",), OOM, "raised", "traceback", log)
+        error = ProcessOutOfMemoryError("replica 1 ran out of memory in training", outcome)
+        words = (
+            r"replica 1 ran out of memory in training: wanted 21\.12 MiB .* by conv/Conv2D; .*largest free piece 1 MiB"
+        )
+        with pytest.raises(MachineError, match=words):
+            run_that_raises(error, tmp_path)
+
+    @pytest.mark.parametrize(
+        ("fitting", "limit_mib", "words"),
+        [
+            (3, 20, "try: --memory_limit=58 for this batch, by a plan made on a CPU; or --global_batch_size=6 under"),
+            (0, 20, "under this limit not even one example on each replica fits"),
+            (64, 80, "look for what else takes memory.* needs no more than --memory_limit=58"),
+            (None, None, "try: --memory_limit=58 for this batch, by a plan made on a CPU"),
+        ],
+    )
+    def test_a_plan_gives_figures_and_holders(self, tmp_path, fitting, limit_mib, words):
+        need = MemoryNeed(PLAN, fitting)
+        exhaustion = read_exhaustion(tf.errors.ResourceExhaustedError(None, None, OOM))
+        folder = open_run_folder(str(tmp_path), resume=False)
+        text = str(explain_out_of_memory(exhaustion, None, folder, lambda: need))
+        assert re.search(words, text)
+        assert "a step of 64 examples holds 63.9 MiB without a limit, on a CPU: parameters 0.4" in text
+        assert "its largest pieces: 32 MiB (conv/Conv2D (temp))" in text
+        plan = json.loads((tmp_path / "oom_report.json").read_text())["plan"]
+        assert (plan["limit_mib"], plan["fitting_rows"]) == (58, fitting)
+
+    def test_a_plan_that_cannot_be_made_hides_nothing(self, tmp_path):
+        def not_there():
+            raise OSError("no data")
+
+        need = find_need(not_there, num_replicas=2, limit_mib=20)
+        exhaustion = read_exhaustion(tf.errors.ResourceExhaustedError(None, None, OOM))
+        folder = open_run_folder(str(tmp_path), resume=False)
+        text = str(explain_out_of_memory(exhaustion, None, folder, lambda: need))
+        assert "no plan of what it needs: OSError: no data" in text
+        assert "wanted 21.12 MiB" in text
 
     @pytest.mark.parametrize(
         "error",

@@ -5,6 +5,7 @@ import pytest
 from distribute.cluster import WorkerFailedError
 from distribute.memory_check.child_process import Outcome
 from train.errors import InputError, MachineError, NonFiniteError
+from train.out_of_memory import ProcessOutOfMemoryError
 from train.stop_signals import Stopped
 from train.worker_failure import explained
 
@@ -38,13 +39,16 @@ class TestExplained:
     @pytest.mark.parametrize("kind", ["ResourceExhaustedError", "MemoryError"])
     def test_out_of_memory_names_replica_and_limit(self, kind):
         error = explained(WorkerFailedError(2, raised(kind, "OOM when allocating\nmore")), "replica", 20)
-        assert isinstance(error, MachineError)
-        assert str(error) == (
-            "replica 2 ran out of memory under its limit of 20 MiB in training: OOM when allocating; "
-            "use more --memory_limit or a smaller --global_batch_size"
-        )
+        assert isinstance(error, ProcessOutOfMemoryError)
+        assert error.what == "replica 2 ran out of memory under its limit of 20 MiB in training"
         error = explained(WorkerFailedError(2, raised(kind, "OOM")), "the process that verifies", None)
-        assert str(error).startswith("the process that verifies ran out of memory in training: OOM; ")
+        assert error.what == "the process that verifies ran out of memory in training"
+
+    def test_so_does_what_a_library_says_that_gets_no_memory(self):
+        failure = WorkerFailedError(
+            0, raised("InternalError", "failed to create cublas handle: CUBLAS_STATUS_ALLOC_FAILED")
+        )
+        assert isinstance(explained(failure, "replica", 20), ProcessOutOfMemoryError)
 
     def test_a_crash_under_a_limit_may_be_lack_of_memory(self):
         error = explained(WorkerFailedError(2, died(signal.SIGSEGV)), "replica", 20)
@@ -53,7 +57,8 @@ class TestExplained:
         assert "--memory_limit" in str(error)
 
     def test_other_deaths_come_with_the_last_line_of_output(self):
-        error = explained(WorkerFailedError(2, died(signal.SIGABRT, "first\nlast words")), "replica", None)
+        said = "first\nlast words\nI0000 00:00:1795.1 12 rendezvous.cc:407] information\n"
+        error = explained(WorkerFailedError(2, died(signal.SIGABRT, said)), "replica", None)
         assert isinstance(error, MachineError)
         assert str(error).startswith("replica 2 died of SIGABRT in training: last words; ")
         error = explained(WorkerFailedError(2, died(signal.SIGKILL)), "replica", 20)
