@@ -24,9 +24,8 @@ _TYPE_BYTES = {
 _SIZE = r"[\d.]+\s?[KMGT]?i?B"
 _ASKED = re.compile(rf"Allocator \((\w+)\) ran out of memory trying to allocate ({_SIZE})(?: \(rounded to (\d+)\))?")
 _ASKING_OP = re.compile(r"requested by op ([\w./:-]+)")
-_NO_FAILURE = "this is not a failure"
 _OOM = re.compile(
-    r"OOM when allocating (?:temporary )?tensor (?:with|of) shape\s?\[([\d,\s]*)\] and type (\w+)"
+    r"OOM when allocating (?:temporary )?tensor (?:with|of) shape\s?\[([\d,\s]*)\](?: and type (\w+))?"
     r"(?: on (\S+))?(?: by allocator (\w+))?"
 )
 _OOM_XLA = re.compile(r"Out of memory (?:while trying to allocate|allocating) (\d+) bytes")
@@ -36,6 +35,9 @@ _CHUNK = re.compile(
 _SUMMARY = re.compile(r"\b(\d+) Chunks of size (\d+) totalling ")
 _STATISTIC = re.compile(rf"^\s*(Limit|InUse|MaxInUse|LargestFreeBlock):\s+({_SIZE}|\d+)\s*$")
 _USAGE = re.compile(rf"^\s+({_SIZE}) from (\S+)")
+
+NO_FAILURE = r" with(?: freed_by_count|$)|The caller indicates"
+"""Where a request that was not served says that its caller does with less; the sentence may go on in the next line."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class AllocatorDump:
       wanted_bytes: size of the allocation that failed.
       requested_by: the operation that asked for it.
       shape: shape of the tensor that was to be made.
-      dtype: its type, in TensorFlow's words (``float`` is float32).
+      dtype: its type, in TensorFlow's words (``float`` is float32); empty where an old version left it out.
       limit_bytes: the most that the allocator may hold.
       in_use_bytes: what it held.
       peak_bytes: the most that it ever held.
@@ -100,7 +102,8 @@ class AllocatorDump:
     def __str__(self) -> str:
         wanted = _shown(self.wanted_bytes)
         if self.shape is not None:
-            wanted += f" for a tensor of shape {list(self.shape)}, {self.dtype}"
+            wanted += " for " if wanted else ""
+            wanted += f"a tensor of shape {list(self.shape)}" + (f", {self.dtype}" if self.dtype else "")
         figures = {
             "wanted": wanted + (f" by {self.requested_by}" if self.requested_by else ""),
             "on": self.device or self.allocator,
@@ -150,12 +153,12 @@ class AllocatorDumpReader:
         elif failed := _OOM.search(line):
             self._read_exception(failed)
         elif failed := _OOM_XLA.search(line):
-            self._found, self._wanted = True, int(failed[1])
+            self._begin_unless_asked_for(int(failed[1]))
         elif self._found:
             self._read_state(line)
 
     def _read_request(self, line: str, asked: re.Match[str]) -> None:
-        if _NO_FAILURE in line:
+        if re.search(NO_FAILURE, line):
             return
         self._begin()
         self._found = True
@@ -165,13 +168,19 @@ class AllocatorDumpReader:
         self._requested_by = op[1] if op else ""
 
     def _read_exception(self, failed: re.Match[str]) -> None:
-        self._found = True
-        self._shape = tuple(int(size) for size in failed[1].split(",") if size.strip())
-        self._dtype = failed[2]
+        shape = tuple(int(size) for size in failed[1].split(",") if size.strip())
+        dtype = failed[2] or ""
+        self._begin_unless_asked_for(math.prod(shape) * _TYPE_BYTES[dtype] if dtype in _TYPE_BYTES else None)
+        self._shape, self._dtype = shape, dtype
         self._device = _device(failed[3] or "") or self._device
         self._allocator = failed[4] or self._allocator
-        if self._wanted is None and self._dtype in _TYPE_BYTES:
-            self._wanted = math.prod(self._shape) * _TYPE_BYTES[self._dtype]
+
+    def _begin_unless_asked_for(self, size: int | None) -> None:
+        """An exception of the size that the allocator was asked for tells of the same failure, any other of its own."""
+        if size is not None and self._wanted is not None and not _is_about(size, self._wanted):
+            self._begin()
+        self._found = True
+        self._wanted = size if self._wanted is None else self._wanted
 
     def _read_state(self, line: str) -> None:
         if chunk := _CHUNK.search(line):
@@ -215,6 +224,11 @@ def _count(counter: Counter[tuple[int, str]], size: int, op: str, number: int) -
 def _largest(counter: Counter[tuple[int, str]]) -> tuple[LiveAllocation, ...]:
     by_total = sorted(counter.items(), key=lambda item: (-item[0][0] * item[1], item[0]))
     return tuple(LiveAllocation(size, number, op) for (size, op), number in by_total[:_MOST_LIVE])
+
+
+def _is_about(size: int, wanted: int) -> bool:
+    """The allocator rounds up to 256 bytes, and writes three digits."""
+    return abs(wanted - size) <= max(256, wanted // 100)
 
 
 def _bytes(text: str) -> int:

@@ -7,6 +7,7 @@ Known failures stand in `RULES`; their messages are recognised where messages be
 version, a logger or a terminal put in front of them. What is not known is not explained.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ from distribute.log_rules.devices import DEVICE_RULES
 from distribute.log_rules.gpus import GPU_RULES
 from distribute.log_rules.libraries import LIBRARY_RULES
 from distribute.log_rules.memory import MEMORY_RULES
+from distribute.log_rules.other_libraries import LibraryWatch
 from distribute.log_rules.rule import Kind, Rule, quick_test
-from distribute.log_rules.statements import Statement, clean, is_exception, is_of_another_library, statements
+from distribute.log_rules.statements import Statement, clean, is_exception, statements
 from distribute.log_rules.strategies import STRATEGY_RULES
 
 RULES: tuple[Rule, ...] = (
@@ -39,7 +41,7 @@ _may_fit = quick_test(RULES)
 _MOST_EVIDENCE = 3
 _LONGEST_EVIDENCE = 200  # characters
 _LONGEST_LINE = 1 << 16  # characters of a line that are read: a log that lost its line breaks has long ones
-_OUT_OF_MEMORY = ("gpu_out_of_memory", "host_out_of_memory")
+_OUT_OF_MEMORY = ("gpu_out_of_memory", "host_out_of_memory", "out_of_memory")
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,19 @@ def read_log(lines: Iterable[str]) -> LogFindings:
     """`explain` for a log of any size, which is read once, line by line, and not kept."""
     reading = _Reading()
     for number, line in enumerate(lines, start=1):
-        for part in line[:_LONGEST_LINE].split("\r"):  # progress bars write over their line
+        for part in _out_of_docker(line[:_LONGEST_LINE]).split("\r"):  # progress bars write over their line
             reading.feed(number, part)
     return reading.findings()
+
+
+def _out_of_docker(line: str) -> str:
+    """The line itself, where Docker keeps it as ``{"log":"…\\n","stream":"stderr","time":"…"}``."""
+    if not line.startswith(('{"log":"', '{"log": "')):
+        return line
+    try:
+        return str(json.loads(line)["log"]).rstrip("\r\n")
+    except ValueError:  # cut off
+        return line
 
 
 def _text_of(error: BaseException) -> str:
@@ -142,6 +154,7 @@ class _Reading:
         self._last_hit: dict[str, int] = {}
         self._contradicted: set[str] = set()
         self._dump = AllocatorDumpReader()
+        self._libraries = LibraryWatch()
         self._end: Evidence | None = None
         self._ends_elsewhere = False
         self._last_line = 0
@@ -155,24 +168,28 @@ class _Reading:
         if not text:
             return
         self._last_line = number
-        self._watch_for_exceptions(number, line, text)
+        self._libraries.feed(text)
+        if self._ends_a_traceback(line, text):
+            self._end = Evidence(number, text[:_LONGEST_EVIDENCE])
+            self._ends_elsewhere = self._libraries.take_exception(text)
+            if self._ends_elsewhere:
+                return
         found = list(statements(text))
-        known = sum(self._take(number, text, statement) for statement in found)
-        if not known and len(found) == 1:
+        for statement in found:
+            self._take(number, text, statement)
+        if len(found) == 1:
             self._take_wrapped(number, text)
-        self._unfinished = found[-1] if len(found) > 1 and not known else None
+        self._unfinished = found[-1] if len(found) > 1 else None
 
-    def _take(self, number: int, text: str, statement: Statement) -> bool:
+    def _take(self, number: int, text: str, statement: Statement, begins: Statement | None = None) -> None:
+        """Records what the statement says, without what already its beginning said."""
         if not _may_fit(statement):
-            return False
-        hit = False
+            return
         for rule in RULES:
             if rule.is_contradicted(statement):
                 self._contradicted.add(rule.identifier)
-            elif rule.fits(statement):
+            elif rule.fits(statement) and not (begins and rule.fits(begins)):
                 self._record(rule, number, text)
-                hit = True
-        return hit
 
     def _record(self, rule: Rule, number: int, text: str) -> None:
         if self._last_hit.get(rule.identifier) == number:
@@ -188,19 +205,16 @@ class _Reading:
         """A message that a terminal broke in two, with or without a space at the break."""
         if self._unfinished is not None:
             for between in ("", " "):
-                whole = self._unfinished.text + between + text
-                if self._take(number, whole, Statement(whole, self._unfinished.is_own)):  # fits now, and did not before
-                    return
+                whole = Statement(self._unfinished.text + between + text, self._unfinished.is_own)
+                self._take(number, text, whole, begins=self._unfinished)
 
-    def _watch_for_exceptions(self, number: int, line: str, text: str) -> None:
+    def _ends_a_traceback(self, line: str, text: str) -> bool:
         if text.startswith("Traceback (most recent call last)"):
             self._in_traceback = True
-            return
-        is_indented = line[:1].isspace()
-        if is_exception(text) or (self._in_traceback and not is_indented):
-            self._end = Evidence(number, text[:_LONGEST_EVIDENCE])
-            self._ends_elsewhere = is_of_another_library(text)
-            self._in_traceback = False
+            return False
+        ends = is_exception(text) or (self._in_traceback and not line[:1].isspace())
+        self._in_traceback = self._in_traceback and not ends
+        return ends
 
     def findings(self) -> LogFindings:
         """What was found, in order."""
@@ -208,7 +222,7 @@ class _Reading:
         found = [rule for rule in met if not {one.identifier for one in met} & set(rule.follows_from)]
         by_end = {rule.identifier for rule in met if self._is_the_end(rule)}
         unknown = self._end if self._end and not by_end else None
-        if self._ends_elsewhere:
+        if self._ends_elsewhere or self._libraries.is_another_librarys_log:
             return LogFindings(unknown_end=unknown)
         unrelated = [rule for rule in found if unknown and rule.kind >= Kind.NOTICE]
         explaining = [rule for rule in found if rule not in unrelated]

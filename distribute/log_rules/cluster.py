@@ -4,6 +4,23 @@ from distribute.log_rules.rule import Kind, Rule
 
 CLUSTER_RULES = (
     Rule(
+        "tf_config_wrong",
+        "TF_CONFIG does not describe a cluster with this process in it",
+        (
+            r"If \"cluster\" is (?:not )?set in TF_CONFIG, ",
+            r"\w+ is not a valid task_type in the cluster_spec",
+            r"`task_type` '\w+' not found in cluster_spec",
+            r"The `task_id` \d+ exceeds the maximum id of \w+",
+        ),
+        (
+            'every process: {"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}, the same'
+            " cluster in all, with its own type and index, which counts from 0",
+            "an estimator of TensorFlow 1 wants one 'chief' beside 'worker' and 'ps'",
+            "one process alone: unset TF_CONFIG",
+        ),
+        "https://github.com/tensorflow/tensorflow/issues/17854",
+    ),
+    Rule(
         "grpc_server_not_started",
         "TensorFlow's server for this process could not start, most likely because its port is in use",
         (r"Could not start gRPC server", r"\S*\"?Failed to add any wildcard listeners"),

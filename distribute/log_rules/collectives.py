@@ -31,6 +31,7 @@ COLLECTIVE_RULES = (
             r"NCCL operation .* failed: ",
             r"Error invoking NCCL: ",
             r"unhandled (?:system|cuda) error(?:\. Set NCCL_DEBUG| \(run with NCCL_DEBUG)",
+            r"ncclCommInitRank failed: ",
         ),
         (
             "NCCL_DEBUG=WARN shows the reason in the next run; common ones: /dev/shm too small (docker --shm-size=1g),"
@@ -41,7 +42,19 @@ COLLECTIVE_RULES = (
         within=(r"^unhandled (?:system|cuda) error",),
         kind=Kind.LIKELY,
         tell_apart="the line with 'NCCL WARN' names the call that failed",
-        follows_from=("nccl_one_gpu_twice", "gpu_crash", "gpu_out_of_memory"),
+        follows_from=("nccl_one_gpu_twice", "nccl_infiniband", "gpu_crash", "gpu_out_of_memory"),
+    ),
+    Rule(
+        "nccl_infiniband",
+        "NCCL, which sums gradients over GPUs, got no resources of the InfiniBand adapter, most likely locked memory",
+        (r"Call to ibv_\w+ failed",),
+        (
+            "ulimit -l unlimited, in the job of the scheduler, too; docker run --ulimit memlock=-1",
+            "NCCL_IB_DISABLE=1 does without InfiniBand, over TCP and slower",
+        ),
+        "https://github.com/tensorflow/tensorflow/issues/51760",
+        kind=Kind.LIKELY,
+        tell_apart="ulimit -l in the job shows the limit; if it is unlimited, ibv_devinfo shows the adapter's state",
     ),
     Rule(
         "collective_shapes_differ",

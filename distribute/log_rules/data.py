@@ -36,6 +36,33 @@ DATA_RULES = (
         within=(r"; No space left on device", r"[Dd]isk quota exceeded"),
     ),
     Rule(
+        "batch_not_divisible",
+        "the global batch cannot be divided among the workers or replicas",
+        (
+            r"Batch size: \d+ is not divisible by num_(?:workers|replicas): \d+",
+            r"The `global_batch_size` \d+ is not divisible by `num_replicas_in_sync` \d+",
+        ),
+        (
+            "a batch that strategy.num_replicas_in_sync divides; --global_batch_size here",
+            "distribute.pad_last_batch(dataset, B) for the last batch of the data",
+        ),
+        "https://github.com/tensorflow/tensorflow/issues/32077",
+    ),
+    Rule(
+        "sharded_by_examples",
+        "harmless: the data is in no files that could be shared out, so each worker reads all and keeps its part",
+        (
+            r"AUTO sharding policy will apply DATA sharding policy as it failed to apply FILE sharding policy",
+            r"In AUTO-mode, and switching to DATA-based sharding, instead of FILE-based sharding",
+        ),
+        (
+            "options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA, or OFF,"
+            " then dataset.with_options(options): the same, without the message",
+        ),
+        "https://github.com/tensorflow/tensorflow/issues/66851",
+        kind=Kind.HARMLESS,
+    ),
+    Rule(
         "data_ended_early",
         "the data ended before steps_per_epoch × epochs steps, so training stopped early",
         (r"Your (?:input|dataset|dataset iterator) ran out of data; interrupting training",),

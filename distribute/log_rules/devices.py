@@ -18,6 +18,17 @@ DEVICE_RULES = (
         "https://github.com/tensorflow/tensorflow/issues/25138",
     ),
     Rule(
+        "collectives_set_too_late",
+        "a strategy for several workers was made after TensorFlow had started to compute",
+        (r"Collective ops must be configured at program startup",),
+        (
+            "make tf.distribute.MultiWorkerMirroredStrategy() first of all: before any tensor, model, data set, or list"
+            " of logical devices, imports that make such things included; and only once",
+            "in a notebook: restart the kernel, then run that cell first",
+        ),
+        "https://github.com/tensorflow/tensorflow/issues/55178",
+    ),
+    Rule(
         "growth_with_limit",
         "memory growth and a memory limit were asked of one GPU, which TensorFlow cannot combine",
         (r"Cannot set memory growth on device when virtual devices configured",),
@@ -52,5 +63,19 @@ DEVICE_RULES = (
             "--virtual_gpus=N makes N logical devices on what there is, and names them for you",
         ),
         "https://github.com/tensorflow/tensorflow/issues/42236",
+    ),
+    Rule(
+        "no_kernel_for_device",
+        "an operation was placed on a device for which TensorFlow has no kernel of it",
+        (
+            r"(?:Cannot assign a device for operation .*: )?Could not satisfy explicit device specification '.*' "
+            r"because no supported kernel for \w+ devices is available",
+        ),
+        (
+            "tf.config.set_soft_device_placement(True), or allow_soft_placement=True in TensorFlow 1's ConfigProto: it"
+            " then runs where it can",
+            "or take the operation out of tf.device",
+        ),
+        "https://github.com/tensorflow/models/issues/4968",
     ),
 )

@@ -16,18 +16,46 @@ LIBRARY_RULES = (
         "cuda_library_missing",
         "a library of CUDA or cuDNN is not found, so TensorFlow does not use the GPU",
         (
-            rf"Could not load dynamic library '{_LIBRARY}[\w.-]*'",
+            rf"Could not load dynamic library '(?![^']*\.dll'){_LIBRARY}[\w.-]*'",
             rf"Could not dlopen library '{_LIBRARY}[\w.-]*'",
             rf"Couldn't open CUDA library {_LIBRARY}",
             rf"{_LIBRARY}\S*: cannot open shared object file",
-            rf"Could not find '{_LIBRARY}[\w.-]*\.dll'",
             r"Cannot dlopen some GPU libraries\.",
             r"Error loading CUDA libraries\. GPU will not be used",
         ),
         (_INSTALL, _NO_OTHER, "without a GPU it means nothing: TensorFlow goes on with the CPU"),
         "https://github.com/tensorflow/tensorflow/issues/45930",
         kind=Kind.NOTICE,
-        follows_from=("driver_missing",),
+        follows_from=("driver_missing", "cuda_library_not_imported", "cuda_dll_missing"),
+    ),
+    Rule(
+        "cuda_library_not_imported",
+        "a library of CUDA is missing that TensorFlow 1, or another package, is linked with: it cannot be imported",
+        (
+            rf"ImportError: {_LIBRARY}\S*: cannot open shared object file",
+            rf"Could not find '{_LIBRARY}[\w.-]*\.dll'",
+        ),
+        (
+            "that version of CUDA or cuDNN, in a folder of LD_LIBRARY_PATH (Windows: PATH); ldconfig -p shows what"
+            " there is",
+            "the package for the CPU: tensorflow instead of tensorflow-gpu, tensorflow-cpu from 1.15 on",
+            _FRESH + ", which needs no CUDA on a machine without a GPU",
+        ),
+        "https://github.com/tensorflow/tensorflow/issues/19749",
+        kind=Kind.LIKELY,
+        tell_apart="_pywrap_tensorflow_internal in the traceback: TensorFlow; else the package of its last lines",
+    ),
+    Rule(
+        "cuda_dll_missing",
+        "a library of CUDA or cuDNN is not found on Windows, so TensorFlow does not use the GPU",
+        (rf"Could not load dynamic library '{_LIBRARY}[\w.-]*\.dll'",),
+        (
+            "TensorFlow 2.10, the last with GPUs on Windows: CUDA 11.2 and cuDNN 8.1, their bin folders on PATH",
+            "newer: WSL 2, and there " + _INSTALL,
+            "without a GPU it means nothing: TensorFlow goes on with the CPU",
+        ),
+        "https://github.com/tensorflow/tensorflow/issues/61438",
+        kind=Kind.NOTICE,
     ),
     Rule(
         "tensorrt_missing",
@@ -42,7 +70,7 @@ LIBRARY_RULES = (
     ),
     Rule(
         "cudnn_version",
-        "the cuDNN that is found is older than the one TensorFlow was built with",
+        "the cuDNN that is found does not serve a TensorFlow that was built with another version",
         (r"Loaded runtime CuDNN library: [\d.]+ .*but source was compiled with",),
         (_INSTALL, _NO_OTHER, _DOCTOR),
         "https://github.com/tensorflow/tensorflow/issues/58986",
@@ -57,13 +85,14 @@ LIBRARY_RULES = (
         tell_apart="an earlier line of the log says which: 'Loaded runtime CuDNN library' the version, 'Could not load"
         " dynamic library' a missing one, 'Could not create cudnn handle' most often memory",
         kind=Kind.LIKELY,
-        follows_from=("cudnn_version", "cuda_library_missing", "cudnn_failed", "gpu_out_of_memory"),
+        follows_from=("cudnn_version", "cuda_library_missing", "cuda_dll_missing", "cudnn_failed", "gpu_out_of_memory"),
     ),
     Rule(
         "gpu_architecture",
         "this TensorFlow has no kernels for the GPU's compute capability",
         (
             r"no kernel image is available for execution on the device",
+            r"device kernel image is invalid",
             r"CUDA_ERROR_(?:NO_BINARY_FOR_GPU|INVALID_PTX)\b",
             r"Failed to load in-memory CUBIN",
             r"'cu(?:ModuleLoadData|LaunchKernel)\(.*' failed with 'CUDA_ERROR_INVALID_\w+'",
@@ -151,19 +180,42 @@ LIBRARY_RULES = (
         "https://www.tensorflow.org/install/errors",
         tell_apart="the line before it names the library that is missing",
         kind=Kind.LIKELY,
-        follows_from=("cuda_library_missing", "protobuf_version", "numpy_version", "cpu_instructions"),
+        follows_from=(
+            *("cuda_library_missing", "cuda_library_not_imported", "protobuf_version", "numpy_version"),
+            "cpu_instructions",
+        ),
     ),
     Rule(
         "protobuf_version",
-        "the protobuf package does not fit what TensorFlow's messages were generated for",
+        "the protobuf package does not fit the code that was generated for TensorFlow's messages, or another package's",
         (
             r"Descriptors cannot (?:not )?be created directly",
             r"Detected (?:incompatible|mismatched) Protobuf Gencode/Runtime",
             r"cannot import name 'builder' from 'google\.protobuf\.internal'",
             r"'MessageFactory' object has no attribute 'GetPrototype'",
         ),
-        (_FRESH, "pip install --upgrade tensorflow, which brings a protobuf that fits; pip check names who disagrees"),
+        (
+            "upgrade the package whose _pb2.py the traceback names, TensorFlow or another; pip check helps",
+            "'Descriptors cannot be created directly': pip install 'protobuf<=3.20.3' serves old code, too",
+            _FRESH,
+        ),
         "https://github.com/tensorflow/tensorflow/issues/56266",
+    ),
+    Rule(
+        "keras_2_code",
+        "code or a model of Keras 2 met Keras 3, which TensorFlow has from 2.16 on",
+        (
+            r"File format not supported: .*Keras 3 only supports V3 `\.keras` files",
+            r"`keras\.optimizers\.legacy` is not supported in Keras 3",
+            r"Your currently installed version of Keras is Keras 3, but this is not yet supported in Transformers",
+        ),
+        (
+            "pip install tf_keras, the version of TensorFlow, and TF_USE_LEGACY_KERAS=1 in the environment before"
+            " TensorFlow is imported: tf.keras then is Keras 2",
+            "a SavedModel that is only to be called: keras.layers.TFSMLayer(folder, call_endpoint='serving_default')",
+            "in your own code: keras.optimizers.Adam and its like, without legacy; model.save('model.keras')",
+        ),
+        "https://github.com/kellylab/viral-protein-function-plm/issues/6",
     ),
     Rule(
         "numpy_version",

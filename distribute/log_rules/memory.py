@@ -1,5 +1,6 @@
 """Memory of a GPU or of the host has run out, said openly or in disguise."""
 
+from distribute.allocator_dump import NO_FAILURE
 from distribute.log_rules.rule import Kind, Rule
 
 _GROW = (
@@ -13,23 +14,28 @@ _LIMIT = (
 _OTHERS = "python train/doctor.py, or nvidia-smi, shows who else uses the GPU: end it, or wait for it"
 _SMALLER = "a smaller --global_batch_size; on one GPU fewer --virtual_gpus"
 
+_OOM_TENSOR = r"OOM when allocating (?:temporary )?tensor "
+# The device of the message, or else of the node that TensorFlow 1 names in the next line.
+_ON_CPU = r"(?:(?!\b_device=).)*(?:\bon \S*|\b_device=\"[^\"]*)(?i:cpu):\d"
+_NOT_SERVED = r"Allocator \({name}\) ran out of memory trying to allocate "
+
 MEMORY_RULES = (
     Rule(
         "gpu_out_of_memory",
         "out of GPU memory: an allocation failed",
         (
-            r"OOM when allocating (?:temporary )?tensor (?!.*\b(?:device:)?CPU:\d).*(?:GPU|gpu)",
-            r"Allocator \((?:GPU|gpu|Gpu)\w*\) ran out of memory trying to allocate (?!.*this is not a failure)",
-            r"(?:E )?failed to allocate [\d.]+\s?\w+ \(\d+ bytes\) from device: CUDA_ERROR_OUT_OF_MEMORY",
+            rf"{_OOM_TENSOR}(?!{_ON_CPU}).*(?i:gpu)(?::\d|_)",
+            _NOT_SERVED.format(name=r"(?i:gpu)\w*") + f"(?!.*(?:{NO_FAILURE}))",
             r"Failed to allocate request for [\d.]+\w* \(\d+B\) on device ordinal",
             r"cuMemAllocAsync failed to allocate \d+",
             r"CUDA_ERROR_OUT_OF_MEMORY(?:: out of memory)?\.?$",
+            r"(?:cuda\w+\(\)|CUDA runtime implicit initialization)(?: on GPU:\d+)? failed\. Status: out of memory",
             r"EigenAllocator for GPU ran out of memory when allocating",
         ),
         (_SMALLER, "a larger --memory_limit, where a limit is set and the GPU has more", _GROW + "; " + _OTHERS),
         "https://github.com/tensorflow/tensorflow/issues/47820",
         within=(
-            r"\bCUDA_ERROR_OUT_OF_MEMORY\b(?!.*on host)",
+            r"^(?!failed to allocate ).*\bCUDA_ERROR_OUT_OF_MEMORY\b(?!.*on host)",
             r"^Out of memory (?:while trying to allocate|allocating) \d+ bytes",
             r"^CUDNN failed to allocate the scratch space",
         ),
@@ -104,8 +110,8 @@ MEMORY_RULES = (
         "host_out_of_memory",
         "out of host memory: an allocation on the CPU failed, and not on a GPU",
         (
-            r"OOM when allocating (?:temporary )?tensor .*\b(?:device:)?CPU:\d",
-            r"Allocator \((?:\w*cpu\w*|\w*host\w*)\) ran out of memory trying to allocate (?!.*this is not a failure)",
+            _OOM_TENSOR + _ON_CPU,
+            _NOT_SERVED.format(name=r"(?:\w*cpu\w*|\w*host\w*)") + f"(?!.*(?:{NO_FAILURE}))",
             r"terminate called after throwing an instance of 'std::bad_alloc'",
             r"what\(\):\s+std::bad_alloc",
             r"failed to alloc \d+ bytes on host",
@@ -117,6 +123,14 @@ MEMORY_RULES = (
             " control group of the job",
         ),
         "https://github.com/tensorflow/tensorflow/issues/19603",
+    ),
+    Rule(
+        "out_of_memory",
+        "out of memory, of a GPU or of the host: the message does not say which",
+        (_OOM_TENSOR,),
+        (_SMALLER, "nvidia-smi, and top, show which of them is full while it runs"),
+        "https://github.com/tensorflow/models/issues/1993",
+        follows_from=("gpu_out_of_memory", "host_out_of_memory"),
     ),
     Rule(
         "killed",
@@ -143,10 +157,21 @@ MEMORY_RULES = (
     Rule(
         "allocation_retried",
         "an allocation failed, and TensorFlow went on with a slower way that needs less: this ends no run",
-        (r"Allocator \(\w+\) ran out of memory trying to allocate .*this is not a failure",),
+        (_NOT_SERVED.format(name=r"\w+") + f".*(?:{NO_FAILURE})",),
         ("nothing, where speed is enough; else " + _SMALLER,),
         "https://github.com/tensorflow/tensorflow/issues/43546",
         kind=Kind.NOTICE,
+    ),
+    # TensorFlow 1 logs it as an error, and 2 as information, because it then asks for less: no failure by itself.
+    Rule(
+        "allocation_refused",
+        "the driver refused a piece of GPU memory, which another process or TensorFlow itself holds; TensorFlow asks"
+        " for a smaller one, and goes on if it gets it",
+        (r"failed to allocate [\d.]+\s?\w+ \(\d+ bytes\) from device: CUDA_ERROR_OUT_OF_MEMORY",),
+        (_OTHERS, _GROW, "nothing, where the run goes on and is fast enough"),
+        "https://github.com/tensorflow/tensorflow/issues/52123",
+        kind=Kind.NOTICE,
+        follows_from=("gpu_out_of_memory",),
     ),
 )
 
@@ -157,5 +182,7 @@ OUT_OF_MEMORY = (
     "no_convolution_algorithm",
     "copy_to_gpu_failed",
     "host_out_of_memory",
+    "out_of_memory",
+    "allocation_refused",
 )
 """What a run dies of where there is no memory left, under its own name or another."""

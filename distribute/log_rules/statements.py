@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from distribute.log_rules.other_libraries import is_of_another_library
+
 _LONGEST_MESSAGE = 4096  # characters
 
 # Terminal colours, names of graph nodes, control characters.
@@ -17,6 +19,10 @@ _NOISE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\{\{(?:function_)?node [^}]*\}\}
 _DECORATION = re.compile(
     r"(?:[\s>|│*#]+"
     r"|\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?:?"
+    r"|(?:[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d )?[\w.-]{1,80} [\w./-]{1,80}\[\d+\]:(?=\s)"  # syslog: host python[1234]:
+    r"|\S{1,200}\.(?:log|txt|out|err):\d+:"  # grep -n
+    r"|\d{1,4}:(?=\s)"  # srun --label
+    r"|\d+/\d+ \[[=>.]+\](?: - [\w ]+: [\d.:e+-]+s?)*"  # a progress bar, which the message follows
     r"|\[[^\]]{1,40}\]:?"
     r"|\(\w+ pid=\d+[^)]*\)"
     r"|\(\d+\)"
@@ -43,24 +49,18 @@ _HEADER = re.compile(
     rf"|\b{_STATUS}:\s"
     r"|OP_REQUIRES failed at \S+\s?:\s"
     r"|\[_Derived_\]\s?"
-    r"|\b(?:aborting with status|aborted by|Original error|status):\s"
+    r"|\b(?:aborting with status|aborted by|Original error|status|failed\. Status):\s"
     r")"
     r"|(?:Error|Exception|Warning|Exit|Interrupt)(?::\s|(?P<quoted>\([^'\"()]{0,40}['\"]))"
     r"|(?<![A-Za-z_])(?:DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL)\b[\])]?\s*[:\-|]?\s*(?:[\w.]+(?:\[\d+\])?\s*[:\-|]\s*)?"
     r"|\"(?:message|msg|log|text|error|exception|exc_info|detail)\"\s*:\s*\""
     r"|\b(?:msg|message|error)=[\"']?"
-    r"|(?<=\w)\[\d+\]:\s"  # journald and syslog: host python[1234]:
     r"|\bNCCL WARN\s|\(may be unrelated\)\s*:?\s*'?"
     r"|\\n\s*"  # a line break, as JSON has it
 )
 
 # A line of source code that raises the exception is no message of it.
 _RAISED_HERE = re.compile(r"\braise [\w.]*$")
-
-_OF_ANOTHER_LIBRARY = re.compile(
-    r"\b(?:torch|jaxlib|jax|cupy\w*|numba|onnxruntime\w*|mxnet|paddle|triton|pycuda)(?:\.\w+)*\.\w*(?:Error|Exception)\b"
-    r"|\b(?:Xla|Jax)RuntimeError\b|ProcessGroupNCCL"
-)
 
 _EXCEPTION = re.compile(
     r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt)(?:\s\(see above[^)]*\))?(?=:\s|:?$)"
@@ -104,12 +104,6 @@ def statements(text: str) -> Iterator[Statement]:
             message = message[decoration.end() :]
         if message:
             yield Statement(message, own)
-
-
-def is_of_another_library(text: str) -> bool:
-    """Whether PyTorch, JAX or another user of GPUs raised it: TensorFlow's remedies do not help there."""
-    may_be = "Error" in text or "Exception" in text or "NCCL" in text  # much faster than the regular expression
-    return may_be and _OF_ANOTHER_LIBRARY.search(text) is not None
 
 
 def is_exception(text: str) -> bool:

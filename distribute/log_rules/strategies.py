@@ -31,6 +31,51 @@ STRATEGY_RULES = (
         "https://github.com/keras-team/keras/issues/20585",
     ),
     Rule(
+        "reduced_what_is_not_per_replica",
+        "a sum over replicas was asked of a value that is one and the same for all of them",
+        (r"A non-DistributedValues value .* cannot be reduced with the given reduce op",),
+        (
+            "strategy.reduce takes what strategy.run returned; a number that all replicas share needs no sum",
+            "several replicas' numbers: return a tensor from the function that strategy.run calls",
+        ),
+        "https://github.com/tensorflow/tensorflow/issues/31852",
+    ),
+    Rule(
+        "not_mirrored",
+        "a value that differs from replica to replica was used where it must be the same on all",
+        (r"Expected value to be mirrored across replicas: ",),
+        (
+            "strategy.extended.update takes mirrored values: first strategy.extended.reduce_to, or in the replica"
+            " tf.distribute.get_replica_context().all_reduce('SUM', value)",
+            "a variable that all replicas share: without synchronization=ON_READ",
+        ),
+        "https://github.com/mlcommons/training/issues/576",
+    ),
+    Rule(
+        "loss_reduction",
+        "a Keras loss would divide by the batch of one replica, not by the global batch",
+        (r"Please use `tf\.keras\.losses\.Reduction\.SUM` or `tf\.keras\.losses\.Reduction\.NONE` for loss reduction",),
+        (
+            "the loss with reduction='none', then tf.nn.compute_average_loss(loss, global_batch_size=B)",
+            "or model.compile and model.fit, which do it",
+        ),
+        "https://github.com/deepfakes/faceswap/issues/1224",
+    ),
+    Rule(
+        "variable_made_in_function",
+        "a tf.function makes a variable each time it is traced, or not in its first call",
+        (
+            r"tf\.function-decorated function tried to create variables on non-first call",
+            r"tf\.function only supports singleton tf\.Variables created on the first call",
+        ),
+        (
+            "make variables, layers and the optimizer before, outside of the function; optimizer.build(variables) makes"
+            " its slots",
+            "another model or optimizer: another tf.function",
+        ),
+        "https://github.com/tensorflow/tensorflow/issues/33576",
+    ),
+    Rule(
         "variable_outside_scope",
         "a variable was made outside of the strategy's scope, or in that of another strategy",
         (

@@ -12,7 +12,7 @@ from distribute.log_explanation import explain
 MIB = 2**20
 
 GPU_DUMP = """
-2023-04-23 01:00:16.820335: W tensorflow/core/common_runtime/bfc_allocator.cc:479] Allocator (GPU_0_bfc) ran out of memory trying to allocate 560.44MiB (rounded to 587661312)requested by op _EagerConst
+2023-04-23 01:00:16.820335: W tensorflow/core/common_runtime/bfc_allocator.cc:479] Allocator (GPU_0_bfc) ran out of memory trying to allocate 588.00MiB (rounded to 616562688)requested by op _EagerConst
 I0000 00:00:1795589416.012485   28964 bfc_allocator.cc:1105] InUse at 7fa140385100 of size 47710208 next 878
 I0000 00:00:1795589416.012485   28964 bfc_allocator.cc:1105] InUse at 7fa140385200 of size 47710208 next 879
 I0000 00:00:1795589416.012485   28964 bfc_allocator.cc:1105] Free  at 7fa143105100 of size 23593216 next 812
@@ -32,13 +32,13 @@ class TestReadAllocatorDump:
     def test_a_whole_dump(self):
         dump = read_allocator_dump(GPU_DUMP)
         assert (dump.allocator, dump.device, dump.requested_by) == ("GPU_1_bfc", "GPU:1", "_EagerConst")
-        assert dump.wanted_bytes == 587661312
+        assert dump.wanted_bytes == 616562688
         assert (dump.shape, dump.dtype) == ((3, 512, 1024, 98), "float")
         assert (dump.limit_bytes, dump.in_use_bytes, dump.peak_bytes) == (1536 * MIB, 91 * MIB, 112 * MIB)
         assert dump.largest_free_bytes == 23593216
         assert dump.largest_live == (LiveAllocation(47710208, 2),)
         assert dump.is_within_limit
-        for figure in ("wanted 560.4 MiB", "[3, 512, 1024, 98]", "limit 1.5 GiB", "2 × 45.5 MiB", "largest free piece"):
+        for figure in ("wanted 588 MiB", "[3, 512, 1024, 98]", "limit 1.5 GiB", "2 × 45.5 MiB", "largest free piece"):
             assert figure in str(dump)
 
     def test_the_exception_alone_gives_the_size_from_shape_and_type(self):
@@ -81,6 +81,18 @@ class TestReadAllocatorDump:
         dump = read_allocator_dump(first + second)
         assert (dump.device, dump.wanted_bytes, dump.largest_live) == ("GPU:1", MIB, (LiveAllocation(256, 1),))
 
+    def test_an_exception_of_another_size_tells_of_another_failure(self):
+        asked = "Allocator (GPU_0_bfc) ran out of memory trying to allocate 9.00GiB\nInUse at 7f of size 9999 next 1\n"
+        oom = "OOM when allocating tensor with shape{} and type float on /device:CPU:0 by allocator cpu\n"
+        dump = read_allocator_dump(asked + oom.format("[1,416,416,3]") + oom.format("[1,559,512,3]"))
+        assert (dump.wanted_bytes, dump.shape) == (559 * 512 * 3 * 4, (1, 559, 512, 3))
+        assert (dump.device, dump.largest_live) == ("CPU:0", ())
+
+    def test_old_versions_leave_the_type_out(self):
+        dump = read_allocator_dump("ResourceExhaustedError: OOM when allocating tensor with shape[2304,384]")
+        assert (dump.wanted_bytes, dump.shape) == (None, (2304, 384))
+        assert str(dump) == "wanted a tensor of shape [2304, 384]"
+
     def test_only_the_largest_allocations_are_kept(self):
         chunks = "".join(f"InUse at 7f of size {256 * size} next 1\n" for size in range(1, 20_000))
         dump = read_allocator_dump("Allocator (GPU_0_bfc) ran out of memory trying to allocate 1B\n" + chunks)
@@ -93,6 +105,8 @@ class TestReadAllocatorDump:
             "Epoch 1/2\nLimit: 5\nInUse at 7f of size 512 next 1",
             "Allocator (GPU_0_bfc) ran out of memory trying to allocate 2.20GiB with freed_by_count=0. The caller "
             "indicates that this is not a failure, but this may mean that there could be performance gains",
+            "Allocator (GPU_0_bfc) ran out of memory trying to allocate 1.02GiB with freed_by_count=0. The caller\n"
+            "indicates that this is not a failure",
         ],
     )
     def test_none_where_nothing_failed(self, text):

@@ -6,6 +6,7 @@ import tracemalloc
 import pytest
 
 from distribute.log_explanation import RULES, Evidence, explain, read_log
+from distribute.log_rules.memory import OUT_OF_MEMORY
 from distribute.log_rules.rule import Kind
 from distribute.log_rules.statements import clean, statements
 
@@ -40,7 +41,8 @@ class TestPrecision:
 
     def test_a_failed_kernel_is_no_lack_of_memory(self):
         log = "E cuda_blas.cc:428] failed to run cuBLAS routine: CUBLAS_STATUS_EXECUTION_FAILED\n" + ARTICLE
-        assert identifiers(log) == []
+        assert identifiers(log) == ["gpu_kernel_failed"]
+        assert "gpu_kernel_failed" not in OUT_OF_MEMORY
 
     def test_a_crash_of_the_gpu_goes_before_what_follows_from_it(self):
         crash = "E cuda_event.cc:29] failed to query event: CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access\n"
@@ -66,6 +68,61 @@ class TestPrecision:
         findings = read_log((LOGS / "unrelated/jax_out_of_memory.txt").read_text().split("\n"))
         assert findings.explained == ()
         assert "XlaRuntimeError" in findings.unknown_end.text
+
+
+class TestOtherLibraries:
+    FRAME = '  File "/usr/lib/python3/dist-packages/{}/a.py", line 1, in f\n'
+    FAILED = "RuntimeError: Memory growth cannot differ between GPU devices"
+
+    @pytest.mark.parametrize("package", ["torch", "mmcv", "cupy_backends"])
+    def test_what_another_library_raised_is_not_explained(self, package):
+        assert identifiers(self.FRAME.format(package) + self.FAILED) == []
+        ipython = f"~/env/lib/python3.11/site-packages/{package}/nn/a.py in forward(self, x)\n"
+        assert identifiers(ipython + self.FAILED) == []
+
+    @pytest.mark.parametrize("package", ["tensorflow", "keras", "tf_keras"])
+    def test_what_tensorflow_raised_below_it_is(self, package):
+        frames = self.FRAME.format("torch") + self.FRAME.format(package)
+        assert identifiers(frames + self.FAILED) == ["growth_differs"]
+
+    def test_what_a_user_of_tensorflow_raised_is(self):
+        assert identifiers(self.FRAME.format("transformers") + self.FAILED) == ["growth_differs"]
+        warning = "/usr/lib/python3/dist-packages/torch/a.py:4193: UserWarning: in a later version\n"
+        assert identifiers(warning + self.FAILED) == ["growth_differs"]
+
+    def test_a_log_that_names_only_another_library_is_not_explained(self):
+        mismatch = "E1027 15:10:59.012564 3266428 cuda_dnn.cc:456] Loaded runtime CuDNN library: 9.10.1 but source was"
+        mismatch += " compiled with: 9.13.1.\n"
+        assert identifiers(mismatch) == ["cudnn_version"]
+        assert identifiers("import jax\n" + mismatch) == []
+        assert identifiers("import jax, tensorflow\n" + mismatch) == ["cudnn_version"]
+
+    def test_the_file_that_wrote_a_line_does_not_tell(self):
+        """TensorFlow 2.21 writes its lines from where JAX does."""
+        line = "E external/xla/xla/stream_executor/cuda/cuda_dnn.cc:427] "
+        assert identifiers(line + "Could not create cudnn handle: CUDNN_STATUS_INTERNAL_ERROR") == ["cudnn_failed"]
+
+
+class TestMemory:
+    RETRIED = "W bfc_allocator.cc:246] Allocator (GPU_0_bfc) ran out of memory trying to allocate 1.02GiB with\n"
+    REFUSED = "I a.cc:801] failed to allocate 7.81G (8387559424 bytes) from device: CUDA_ERROR_OUT_OF_MEMORY\n"
+    OOM = "ResourceExhaustedError: OOM when allocating tensor with shape[2304,384]\n"
+    NODE = '  [[Node: sub_1 = Sub[T=DT_FLOAT, _device="/job:localhost/task:0/{}:0"](x, _device="/task:0/cpu:0"]]\n'
+
+    def test_an_allocation_that_is_no_failure_is_none_when_its_line_is_wrapped(self):
+        log = self.RETRIED + "freed_by_count=0. The caller indicates that this is not a failure, but may mean"
+        assert identifiers(log) == ["allocation_retried"]
+
+    def test_a_refused_allocation_is_a_notice_until_something_fails(self):
+        assert identifiers(self.REFUSED) == ["allocation_refused"]
+        assert identifiers(self.REFUSED + "KeyError: 'width'") == []
+        assert identifiers(self.REFUSED + ARTICLE) == ["cublas_failed", "allocation_refused"]
+        assert identifiers(self.REFUSED + self.OOM + self.NODE.format("gpu")) == ["gpu_out_of_memory"]
+
+    def test_the_device_may_stand_in_the_next_line_or_nowhere(self):
+        assert identifiers(self.OOM) == ["out_of_memory"]
+        assert identifiers(self.OOM + self.NODE.format("cpu")) == ["host_out_of_memory"]
+        assert identifiers(self.OOM + " 1/9 [=>....] - loss: 0.4\r" + self.NODE.format("gpu")) == ["gpu_out_of_memory"]
 
 
 class TestSeveralCauses:
