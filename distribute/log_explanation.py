@@ -173,6 +173,7 @@ class _Reading:
             self._end = Evidence(number, text[:_LONGEST_EVIDENCE])
             self._ends_elsewhere = self._libraries.take_exception(text)
             if self._ends_elsewhere:
+                self._unfinished = None
                 return
         found = list(statements(text))
         for statement in found:
