@@ -7,7 +7,9 @@ from distribute.device_plan import DeviceError
 from distribute.devices import Devices, split_device
 from distribute.equivalence import verify
 from distribute.equivalence_check.inputs import first_rows
+from distribute.log_explanation import Explained, explain
 from distribute.memory import MemoryCheck, check_memory, start_memory_check
+from distribute.memory_plan import MemoryPlan, MemoryPlanner
 from distribute.memory_tracking import MemoryRecord, track_memory
 from distribute.program import Program
 from distribute.remedies.clipping import clip_after_all_reduce
@@ -26,14 +28,18 @@ __all__ = [
     "DeviceError",
     "Devices",
     "EquivalenceError",
+    "Explained",
     "GlobalMean",
     "MemoryCheck",
+    "MemoryPlan",
+    "MemoryPlanner",
     "MemoryRecord",
     "Program",
     "Report",
     "average_moving_statistics",
     "check_memory",
     "clip_after_all_reduce",
+    "explain",
     "first_rows",
     "global_mean",
     "make_strategy",

@@ -55,18 +55,22 @@ def variables_of_process(plan: DevicePlan, index: int, environment: Mapping[str,
     return {**environment, "CUDA_VISIBLE_DEVICES": names[physical].strip()}
 
 
-def take_limit_at_once(devices: Devices) -> None:
+def take_limit_at_once(limit_mib: int | None, device: str) -> None:
     """Makes the allocator of this process's CPU take its whole limit as one piece, as that of a GPU with a limit does.
 
     On CPU it would take memory in pieces that double in size and never join: what lies in the small first ones, such
     as a data set, leaves no room for one large tensor in the rest. To be called before any other operation.
+
+    Args:
+      limit_mib: the cap of the process's allocator; None, without one, takes nothing.
+      device: its name; a GPU does so by itself.
     """
-    if devices.kind == "gpu" or devices.memory_limit_mib is None:
+    if not device.startswith("CPU") or limit_mib is None or limit_mib <= _TAKEN_BEFORE_MIB:
         return
-    num_bytes = (devices.memory_limit_mib - _TAKEN_BEFORE_MIB) * 2**20
-    if num_bytes > 0:
+    num_bytes = (limit_mib - _TAKEN_BEFORE_MIB) * 2**20
+    with tf.device(device):
         tf.raw_ops.Empty(shape=[num_bytes], dtype=tf.uint8, init=False)  # given back, and kept by the allocator
-        tf.config.experimental.reset_memory_stats(devices.names[0])
+    tf.config.experimental.reset_memory_stats(device)
 
 
 def _describe(plan: DevicePlan) -> Devices:

@@ -1,14 +1,17 @@
 """Trains a recipe under one memory policy, in a process of its own, and samples memory meanwhile."""
 
 import dataclasses
+import gc
 import time
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from distribute import Devices, MemoryRecord, make_strategy, split_device, track_memory
 from distribute.memory_check.child_main import Channel
+from distribute.process_devices import take_limit_at_once
 from train.dataset_source import load_source
 from train.from_flags import configure_keras
 from train.loop import make_train_function, train
@@ -29,6 +32,7 @@ def run(
     memory_policy: str,
     limit_mib: int | None,
     cap_mib: int | None,
+    at_once: bool,
     num_steps: int,
     picture: str,
 ) -> dict[str, Any]:
@@ -44,16 +48,20 @@ def run(
       memory_policy: as well.
       limit_mib: as well.
       cap_mib: the cap of the whole process's allocator on CPU, drawn as the limit; None without one.
+      at_once: whether a CPU takes the cap as one piece.
       num_steps: at least 2.
       picture: the SVG file to write.
 
     Returns:
-      Peaks, samples and speed; ``error`` says what ended the training early, empty for nothing.
+      Peaks, samples, speed, and what the process holds when all tensors have been freed; ``error`` says what ended the
+      training early, empty for nothing.
     """
     channel.watch()
     devices = split_device(num_replicas, memory_limit_mib=limit_mib, kind=kind, policy=memory_policy)
     recipe = dataclasses.replace(load_recipe(config), **overrides)
     configure_keras(recipe, deterministic=False)
+    if at_once:
+        take_limit_at_once(cap_mib, devices.names[0])
     subject = Subject(config, recipe, load_source(recipe.dataset, data_dir))
     error, speed = "", None
     with track_memory(devices, interval_s=_INTERVAL_S) as memory:
@@ -62,8 +70,12 @@ def run(
             speed = _train(channel, subject, devices, memory, num_steps)
         except tf.errors.OpError as caught:  # what was measured until then is worth keeping
             error = f"{type(caught).__name__}: {first_line(caught)}"
+        with memory.phase("freed"):
+            keras.backend.clear_session()
+            gc.collect()
     memory.save_timeline(picture, f"{config}, {memory_policy}, {num_replicas} x {limit_mib or 'no limit'}")
-    return {"memory": memory.to_dict(), "examples_per_second": speed, "error": error}
+    freed = memory.samples[-1].process / 2**20
+    return {"memory": memory.to_dict(), "process_freed_mib": freed, "examples_per_second": speed, "error": error}
 
 
 def _train(channel: Channel, subject: Subject, devices: Devices, memory: MemoryRecord, num_steps: int) -> float:

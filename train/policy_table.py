@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 GROWTH_VARIABLE = "TF_FORCE_GPU_ALLOW_GROWTH"
-_NO_GROWTH = "a CPU has no such choice: its allocator always grows"
-_HEADER = ("policy", "configured", "allocator", "process", "overhead", "images/s", "outcome")
+_NO_GROWTH = "a CPU has no such choice: its allocator grows unless all is taken at once"
+_NO_CAP = "TensorFlow refuses memory growth together with a limit"
+_HEADER = ("policy", "configured", "allocator", "process", "overhead", "freed", "images/s", "outcome")
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Policy:
       num_replicas: one, or for ``virtual`` as many as were asked for.
       memory_policy: as `split_device` takes it.
       limit_mib: of each replica, None without one.
+      at_once: on a CPU, whether the limit is taken as one piece, as a GPU does it, and not in pieces as needed.
       environment: variables of the process.
       skipped: why this machine cannot run it; empty where it can.
     """
@@ -28,20 +30,23 @@ class Policy:
     num_replicas: int = 1
     memory_policy: str = "default"
     limit_mib: int | None = None
+    at_once: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     skipped: str = ""
 
 
 def policies(*, on_gpu: bool, num_replicas: int, limits_mib: Sequence[int]) -> list[Policy]:
-    """All policies; `limit` once for each limit, `virtual` with the first of them."""
-    first, no_growth = limits_mib[0], "" if on_gpu else _NO_GROWTH
+    """All policies; `limit` and `growing limit` once for each limit, `virtual` with the first of them."""
+    first, no_growth, no_cap = limits_mib[0], "" if on_gpu else _NO_GROWTH, _NO_CAP if on_gpu else ""
     variable = {GROWTH_VARIABLE: "true"}
+    how = "limit" if on_gpu else "default"  # TensorFlow has no limit for a logical CPU, the process has
     return [
         Policy("default", "nothing"),
         Policy("growth", "set_memory_growth", memory_policy="growth", skipped=no_growth),
         Policy(GROWTH_VARIABLE, f"{GROWTH_VARIABLE}=true", environment=variable, skipped=no_growth),
-        *(Policy("limit", f"{limit} MiB", 1, "limit" if on_gpu else "default", limit) for limit in limits_mib),
-        Policy("virtual", f"{num_replicas} x {first} MiB", num_replicas, "limit" if on_gpu else "default", first),
+        *(Policy("limit", f"{limit} MiB", 1, how, limit, at_once=True) for limit in limits_mib),
+        *(Policy("growing limit", f"up to {limit} MiB", 1, how, limit, skipped=no_cap) for limit in limits_mib),
+        Policy("virtual", f"{num_replicas} x {first} MiB", num_replicas, how, first, at_once=True),
     ]
 
 
@@ -53,6 +58,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    figures = [row["allocator_peak_mib"], row["process_peak_mib"], row["overhead_mib"], row["examples_per_second"]]
+    names = ("allocator_peak_mib", "process_peak_mib", "overhead_mib", "process_freed_mib", "examples_per_second")
+    figures = [row[name] for name in names]
     shown = ["-" if figure is None else f"{figure:,.0f}" for figure in figures]
     return row["policy"], row["configured"], *shown, row["outcome"]

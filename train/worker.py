@@ -77,7 +77,7 @@ def train(
         worker.phase("joining the other processes")
         devices = split_device(1, **device)
         strategy = make_worker_strategy(devices, num_processes=num_processes, shares_device=shares_device)
-        take_limit_at_once(devices)
+        take_limit_at_once(devices.memory_limit_mib, devices.names[0])
         with StopSignals():  # again, since the strategy takes SIGTERM for itself
             worker.phase("reading the data")
             subject = stages.load_subject(FLAGS, recipe)

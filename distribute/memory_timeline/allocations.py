@@ -50,7 +50,7 @@ class Allocation:
     def what(self) -> str:
         """What it was taken for: the op, the region, and the shape where that is known."""
         shape = f" {list(self.shape)}" if self.region == "output" and self.shape else ""
-        return f"{self.op or 'no op'} ({self.region or 'unknown'}{shape})"
+        return f"{self.op or 'no op'}, {self.region or 'unknown'}{shape}"
 
 
 @contextlib.contextmanager

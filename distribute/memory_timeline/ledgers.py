@@ -55,12 +55,13 @@ def open_ledgers(names: Sequence[str]) -> Iterator[Ledgers]:
     on_gpu = all(name.startswith("GPU") for name in names)
     devices = tuple(names) if on_gpu else tuple(names[:1])
     counted = _is_counted(devices[0])
+    process = psutil.Process()  # once: to look for it takes longer than to read its memory
     with nvml.process_memory_reader(os.getpid()) as read_gpus:
         gpus = read_gpus() if on_gpu else None
         yield Ledgers(
             devices=devices if counted else (),
             no_counter="" if counted else NO_COUNTER,
-            process=(lambda: _gpu_bytes(read_gpus)) if gpus else _resident_bytes,
+            process=(lambda: _gpu_bytes(read_gpus)) if gpus else lambda: process.memory_info().rss,
             process_source=gpus.source if gpus else "resident memory of the process",
         )
 
@@ -80,10 +81,6 @@ def _current(device: str) -> int | None:
         return tf.config.experimental.get_memory_info(device)["current"]
     except (ValueError, tf.errors.NotFoundError):  # the device's allocator counts nothing
         return None
-
-
-def _resident_bytes() -> int:
-    return psutil.Process().memory_info().rss
 
 
 def _gpu_bytes(read: Callable[[], nvml.ProcessMemory | None]) -> int:

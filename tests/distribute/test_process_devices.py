@@ -11,7 +11,7 @@ CODE = """
     from distribute import split_device
     from distribute.process_devices import take_limit_at_once
     devices = split_device(1, memory_limit_mib=32, kind="cpu")
-    take_limit_at_once(devices)
+    take_limit_at_once(32, devices.names[0])
     print(tf.config.experimental.get_memory_info("CPU:0")["peak"] < 2**20)
     early = tf.zeros([3 * 2**18])
     del early
@@ -26,5 +26,5 @@ class TestTakeLimitAtOnce:
         assert result.stdout.splitlines() == ["True", "(7077888,)"]
 
     def test_without_it_the_first_region_is_lost_to_a_large_tensor(self):
-        result = run_python(textwrap.dedent(CODE.replace("    take_limit_at_once(devices)\n", "")))
+        result = run_python(textwrap.dedent(CODE.replace("    take_limit_at_once(32, devices.names[0])\n", "")))
         assert "OOM when allocating" in result.stderr

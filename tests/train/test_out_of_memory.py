@@ -48,7 +48,7 @@ PLAN = MemoryPlan(
     temporaries_mib=54.0,
     other_mib=0.5,
     peak_mib=63.9,
-    largest=[LiveAllocation(32 * 2**20, 1, "conv/Conv2D (temp)")],
+    largest=[LiveAllocation(32 * 2**20, 1, "conv/Conv2D, temp")],
     limits_mib=[52, 52, 52],
     extrapolated_mib=52,
     small_rows=(8, 16),
@@ -119,7 +119,7 @@ class TestOutOfMemory:
         text = str(explain_out_of_memory(exhaustion, None, folder, lambda: need))
         assert re.search(words, text)
         assert "a step of 64 examples holds 63.9 MiB without a limit, on a CPU: parameters 0.4" in text
-        assert "its largest pieces: 32 MiB (conv/Conv2D (temp))" in text
+        assert "its largest pieces: 32 MiB (conv/Conv2D, temp)" in text
         plan = json.loads((tmp_path / "oom_report.json").read_text())["plan"]
         assert (plan["limit_mib"], plan["fitting_rows"]) == (58, fitting)
 
