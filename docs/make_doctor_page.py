@@ -31,7 +31,7 @@ HEAD = """\
 Exit code 0 whatever is found; 1 for a log that cannot be read. `--output_dir` gets `doctor.json`. In your own code:
 
 ```python
-from distribute.log_explanation import explain
+from distribute import explain
 
 for explained in explain(error):  # an exception, or the text of a log
     print(explained.what, *explained.remedies, sep="\\n")

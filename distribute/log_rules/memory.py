@@ -165,8 +165,8 @@ MEMORY_RULES = (
     # TensorFlow 1 logs it as an error, and 2 as information, because it then asks for less: no failure by itself.
     Rule(
         "allocation_refused",
-        "the driver refused a piece of GPU memory, which another process or TensorFlow itself holds; TensorFlow asks"
-        " for a smaller one, and goes on if it gets it",
+        "out of GPU memory for one piece: the driver refused it, since another process or TensorFlow itself holds the"
+        " rest; TensorFlow asks for a smaller one, and goes on if it gets it",
         (r"failed to allocate [\d.]+\s?\w+ \(\d+ bytes\) from device: CUDA_ERROR_OUT_OF_MEMORY",),
         (_OTHERS, _GROW, "nothing, where the run goes on and is fast enough"),
         "https://github.com/tensorflow/tensorflow/issues/52123",
