@@ -1,11 +1,12 @@
 """Environment variables that change what TensorFlow does, alone or together."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from distribute.cluster_processes.config_error import ClusterConfigError
+from distribute.cluster_processes.network import ISOLATE, public_hosts
+from distribute.cluster_processes.tf_config import read_tf_config
 from train.machine_checks.row import Row, Status
 
 # Modules whose namesakes on PYTHONPATH have broken many a TensorFlow.
@@ -111,37 +112,15 @@ def _cluster(on: Surroundings) -> Iterator[Row]:
     value = on.get(name)
     if value is None:
         return
-    wrong = what_is_wrong_with_cluster(value)
-    if wrong:
-        example = '{"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}'
-        remedy = f"unset it for one machine; else {example}"
-        yield Row(name, Status.PROBLEM, wrong, remedy)
-    else:
-        yield Row(name, Status.OK, "a cluster")
-
-
-def what_is_wrong_with_cluster(text: str) -> str:
-    """A sentence on what a value of TF_CONFIG lacks; empty where its form is right."""
     try:
-        value = json.loads(text)
-    except ValueError as error:
-        return f"is no JSON: {error}"
-    cluster, task = (value.get("cluster"), value.get("task")) if isinstance(value, dict) else (None, None)
-    if not isinstance(cluster, dict) or not isinstance(task, dict):
-        return "has no 'cluster' and 'task': TensorFlow then runs alone, without a word"
-    addresses = [one for members in cluster.values() for one in (members if isinstance(members, list) else [])]
-    if len(set(map(str, addresses))) < len(addresses):
-        return "names an address twice: TensorFlow waits for ever"
-    members = cluster.get(task.get("type"))
-    index = _as_index(task.get("index"))
-    if not isinstance(members, list) or index is None or index >= len(members):
-        return f"has no task {task.get('type')} {task.get('index')} in its cluster"
-    return ""
-
-
-def _as_index(value: Any) -> int | None:
-    text = str(value)
-    return int(text) if text.isdigit() else None
+        member = read_tf_config(value)
+    except ClusterConfigError as error:
+        yield Row(name, Status.PROBLEM, error.found.removeprefix(f"{name} "), error.remedy)
+        return
+    task_type, index = member.task
+    yield Row(name, Status.OK, f"{task_type} {index} in a cluster of {len(member.addresses)}")
+    if hosts := public_hosts(member):
+        yield Row(name, Status.WARNING, f"public addresses in the cluster: {', '.join(hosts)}", ISOLATE)
 
 
 def _xla(on: Surroundings) -> Iterator[Row]:

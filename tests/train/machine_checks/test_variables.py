@@ -1,11 +1,10 @@
 """Environment variables that go wrong: each row with its fault planted."""
 
-import json
-
 import pytest
 
+from distribute.cluster_processes.member import Member, loopback_members
 from train.machine_checks.row import Status
-from train.machine_checks.variables import variable_rows, what_is_wrong_with_cluster
+from train.machine_checks.variables import variable_rows
 
 from .facts import assert_row
 
@@ -52,21 +51,25 @@ class TestVariables:
     @pytest.mark.parametrize(
         ("value", "word"),
         [
-            ("{", "no JSON"),
-            ("[1]", "no 'cluster'"),
-            ("{}", "no 'cluster'"),
-            ('{"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker", "index": 0}}', "twice"),
-            ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "no task worker 1"),
-            ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "chief", "index": 0}}', "no task chief 0"),
+            ("{", "is no JSON"),
+            ("{}", "has no 'cluster'"),
+            ('{"cluster": {"worker": ["a.invalid:1"]}, "task": {"type": "worker", "index": 0}}', "does not resolve"),
         ],
     )
     def test_a_cluster_that_is_none(self, value, word):
-        assert word in what_is_wrong_with_cluster(value)
-        assert_row(self.row(TF_CONFIG=value), Status.PROBLEM, word, "unset it")
+        """All that can be wrong with one: tests/distribute/test_tf_config.py."""
+        row = self.row(TF_CONFIG=value)
+        assert_row(row, Status.PROBLEM, word)
+        assert not row.found.startswith("TF_CONFIG")
 
     def test_a_cluster(self):
-        value = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": "1"}}
-        assert_row(self.row(TF_CONFIG=json.dumps(value)), Status.OK)
+        member = loopback_members(2)[1]
+        assert_row(self.row(TF_CONFIG=member.tf_config()), Status.OK, "worker 1 in a cluster of 2")
+
+    def test_a_cluster_in_public(self):
+        member = Member((*loopback_members(1)[0].addresses, "8.8.8.8:2222"), 0)
+        _, row = variable_rows({"TF_CONFIG": member.tf_config()}, 0)
+        assert_row(row, Status.WARNING, "8.8.8.8", "isolated network")
 
     def test_xla(self, tmp_path):
         missing = f"--xla_gpu_cuda_data_dir={tmp_path}/no"
