@@ -81,5 +81,5 @@ def call_recipe(name: str, function: Any, *args: Any) -> Any:
         return function(*args)
     except tf.errors.ResourceExhaustedError:
         raise
-    except Exception as error:  # noqa: BLE001  # the recipe is foreign code and may raise anything
+    except (Exception, SystemExit) as error:  # foreign code may raise anything, and scripts leave when imported
         raise InputError(describe_failure(f"--config={name}", error)) from error

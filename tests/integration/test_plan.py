@@ -62,22 +62,8 @@ class TestUsersOwn:
         (path,) = (tmp_path / "runs").glob("*/plan.json")
         assert json.loads(path.read_text())["num_replicas"] == 1
 
-    @pytest.mark.parametrize(
-        ("flags", "words"),
-        [
-            (["--target=mine:build"], ["--target and --data belong together"]),
-            (["--target=mine:no", "--data=mine:batches"], ["mine.py", "has no 'no'"]),
-            (["--target=mine:fails", "--data=mine:batches"], ["KeyError", "'width'"]),
-            (["--check_runs=0"], ["check_runs"]),
-            (["--device=gpu"], ["--device=gpu", "made on a CPU"]),
-        ],
-    )
-    def test_what_cannot_be_planned_is_refused(self, tmp_path, flags, words):
+    def test_a_build_that_fails_is_told(self, tmp_path):
         (tmp_path / "mine.py").write_text(USERS)
-        result = run_script_in_fork("train/plan.py", *flags, cwd=tmp_path)
-        if "belong" in words[0] or words == ["check_runs"]:
-            assert result.returncode == 1
-            assert words[0] in result.stderr
-        else:
-            assert_refused(result, 1, *words)
+        result = run_script_in_fork("train/plan.py", "--target=mine:fails", "--data=mine:batches", cwd=tmp_path)
+        assert_refused(result, 1, "KeyError", "'width'")
         assert not list(tmp_path.glob("runs/*"))

@@ -276,20 +276,6 @@ class TestRefusals:
         assert "Traceback" in result.stderr
         assert 'return {}["width"]' in result.stderr
 
-    @pytest.mark.parametrize(
-        ("flags", "words"),
-        [
-            (["--target=models.net:compiled"], ["--data is needed"]),
-            (["--data=data:batches"], ["--target is needed"]),
-            (["--target=a:b", "--data=c:d", "--accept=no_such_cause"], ["no_such_cause", "local_batch_statistics"]),
-            (["--target=a:b", "--data=c:d", "--verify=off"], ["--verify=off"]),
-            (["--target=a:b", "--data=c:d", "--check_steps=0"], ["--check_steps=0"]),
-        ],
-    )
-    def test_bad_flags(self, project, flags, words):
-        assert_refused(run_script("train/verify.py", *flags, cwd=project), 1, *words)
-        assert not (project / "runs").exists()
-
     def test_running_out_of_memory_is_the_machines_fault(self, project):
         result = verify_in_fork(project, "models.net:takes_all_memory", "data:batches", "--verify=gradients")
         assert_refused(result, 3, "out of memory", "no memory is left", "train/plan.py")
