@@ -17,11 +17,13 @@ from distribute.cluster_processes.member import Member
 
 ISOLATE = "use an isolated network: TensorFlow's gRPC server asks nobody who he is, and encrypts nothing"
 
-_PATIENCE_S = 0.4
+# Together under a second: somebody waits for the message.
+_OWN_HOST_WITHIN_S = 0.6
+_PATIENCE_S = 0.3
 _PAUSE_S = 0.1
 
 
-def check_network(member: Member, *, own_host_within_s: float = _PATIENCE_S) -> None:
+def check_network(member: Member, *, own_host_within_s: float = _OWN_HOST_WITHIN_S) -> None:
     """Refuses what TensorFlow would wait for, for an hour, or fail on.
 
     Other hosts need not be there yet.
@@ -39,7 +41,8 @@ def check_network(member: Member, *, own_host_within_s: float = _PATIENCE_S) -> 
     own = _resolve_patiently(host, own_host_within_s)
     if not own:
         raise ClusterConfigError(
-            f"this process is {_name(member)}, and its host {host!r} does not resolve to an address",
+            f"this process is {_name(member)}, and its host {host!r} does not resolve to an address "
+            f"(asked for {own_host_within_s:g} s)",
             f"ask for it (getent hosts {host}), and name it as the other machines know it",
         )
     _refuse_one_address_twice(member)

@@ -219,7 +219,6 @@ class TestExposure:
 class TestTensorFlow:
     """The reasons why `TF_CONFIG` is judged first; TensorFlow is asked, in a process of its own."""
 
-    @pytest.mark.proof
     @pytest.mark.parametrize("text", ["{}", json.dumps({"sparseCluster": {"worker": {"0": "a:1"}}})])
     def test_trains_alone_without_a_word(self, text):
         code = f"""
@@ -231,7 +230,6 @@ print(tf.distribute.MultiWorkerMirroredStrategy().num_replicas_in_sync)
         result = run_python(code)
         assert (result.returncode, result.stdout) == (0, "1\n")
 
-    @pytest.mark.proof
     def test_opens_its_port_on_every_address(self):
         """WORKSPACE.md warns of it: a cluster on 127.0.0.1 listens on all addresses."""
         (member,) = loopback_members(1)
