@@ -21,6 +21,7 @@ from distribute.remedies.padding import pad_last_batch
 from distribute.remedies.randomness import per_replica_randomness
 from distribute.report import Check, EquivalenceError, Report
 from distribute.strategy import make_strategy
+from distribute.transport import TransportVerdict, check_transport
 
 __all__ = [
     "AllReplicasLossScaleOptimizer",
@@ -36,8 +37,10 @@ __all__ = [
     "MemoryRecord",
     "Program",
     "Report",
+    "TransportVerdict",
     "average_moving_statistics",
     "check_memory",
+    "check_transport",
     "clip_after_all_reduce",
     "explain",
     "first_rows",

@@ -1,16 +1,23 @@
 """The `tf.distribute` strategy for a set of devices."""
 
+import functools
+
 import tensorflow as tf
 
 from distribute.device_plan import DeviceError
 from distribute.devices import Devices
 
 
+@functools.cache
 def make_strategy(devices: Devices) -> tf.distribute.Strategy:
     """A strategy with one replica on each of `devices`.
 
     One device gives TensorFlow's default strategy, under which `scope`, `run` and `reduce` do nothing special: code
     written for N replicas runs on one without a branch.
+
+    The same devices get the same strategy for the life of the process. With TensorFlow's default collectives, which
+    physical GPUs take, each new MirroredStrategy counts its collectives from the same number on, so that those of a
+    second one clash with what the first one left there: "Collective instance 100 expected type 0 and data_type 2".
 
     Raises:
       DeviceError: a device does not exist. MirroredStrategy itself would build, and hang at its first step.

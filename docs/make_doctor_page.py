@@ -50,8 +50,10 @@ in a process of its own, so the list is complete where that fails. On a machine 
 Among what it warns of: a driver without CUDA's libraries, wheels of versions that TensorFlow does not ask for, a GPU
 that has no kernels in the wheel or that another process uses, two TensorFlows in one environment, an empty
 `CUDA_VISIBLE_DEVICES`, `TF_FORCE_GPU_ALLOW_GROWTH`, `TF_GPU_ALLOCATOR=cuda_malloc_async` with virtual GPUs, a malformed
-`TF_CONFIG`, another CUDA on `LD_LIBRARY_PATH`, a namesake of TensorFlow on `PYTHONPATH`. The rows that need a GPU have
-been tried with made-up records only: no GPU has seen them yet.
+`TF_CONFIG`, another CUDA on `LD_LIBRARY_PATH`, a namesake of TensorFlow on `PYTHONPATH`. With several GPUs the row
+`links` sends known integers over every ordered pair of them, and sums them as training does: on some machines they
+arrive damaged, while every query says that all is well. The rows that need a GPU have been tried with made-up records
+only: no GPU has seen them yet.
 
 """
 

@@ -89,13 +89,14 @@ def is_running(pid):
         return False
 
 
-def run_script_in_fork(script, *flags, cwd):
+def run_script_in_fork(script, *flags, cwd, before=""):
     """Runs a script in a process that has TensorFlow already: that saves the seconds of an import.
 
-    What a script prints while TensorFlow is imported, and that it is quiet, needs `run_script`.
+    What a script prints while TensorFlow is imported, and that it is quiet, needs `run_script`. The code `before` is
+    executed first, to plant a fault.
     """
     path = str(REPOSITORY / script)
-    code = f"import os, runpy, sys; os.chdir({str(cwd)!r}); sys.argv = {[path, *flags]!r}; "
+    code = f"{before}\nimport os, runpy, sys; os.chdir({str(cwd)!r}); sys.argv = {[path, *flags]!r}; "
     return run_python(code + f"runpy.run_path({path!r}, run_name='__main__')", timeout=240)
 
 

@@ -115,6 +115,7 @@ def examine(environment: Mapping[str, str]) -> "list[Row]":
     from train.machine_checks.cuda import cuda_rows, read_libraries
     from train.machine_checks.gpus import gpu_rows
     from train.machine_checks.host import host_rows
+    from train.machine_checks.links import links_row
     from train.machine_checks.nvidia import read_nvidia
     from train.machine_checks.probe import probe_tensorflow
     from train.machine_checks.software import software_rows
@@ -122,10 +123,12 @@ def examine(environment: Mapping[str, str]) -> "list[Row]":
 
     probe = probe_tensorflow()
     nvidia = read_nvidia()
+    num_gpus = probe.num_gpus if probe.tensorflow else None
     return [
         *software_rows(probe),
         *cuda_rows(read_libraries(), probe.build, has_driver=nvidia.has_driver),
-        *gpu_rows(nvidia, probe.build, probe.num_gpus if probe.tensorflow else None),
+        *gpu_rows(nvidia, probe.build, num_gpus),
+        links_row(num_gpus),
         *host_rows(),
         *variable_rows(environment, len(nvidia.gpus)),
     ]

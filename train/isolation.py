@@ -43,7 +43,7 @@ def run_in_processes(values: flags.FlagValues, recipe: Recipe, folder: "RunFolde
     require_batch_for_each_replica(recipe, devices)
 
     if values.verify != "off":
-        recording.report = with_command(_prove(values), values, sys.argv[0])
+        recording.report = with_command(_prove(values, recording), values, sys.argv[0])
         recording.print_report(verbose=values.verbose)
     recording.report = _with_memory(recording.report, devices)
     if not recording.report.ok or values.steps == 0:
@@ -60,10 +60,14 @@ def run_in_processes(values: flags.FlagValues, recipe: Recipe, folder: "RunFolde
     return 0
 
 
-def _prove(values: flags.FlagValues) -> Report:
+def _prove(values: flags.FlagValues, recording: "Recording") -> Report:
     with _explaining("the process that verifies", None) as stop:
         (report,) = run_on_this_machine(
-            "train.worker:prove", {"argv": sys.argv}, [os.environ], stop=lambda: stop.number
+            "train.worker:prove",
+            {"argv": sys.argv},
+            [os.environ],
+            on_news=lambda index, entry: recording.keep_transport(entry),
+            stop=lambda: stop.number,
         )
     return report
 

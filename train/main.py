@@ -46,6 +46,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     from train.rerun import with_command
     from train.resume import note_recipe
     from train.stages import Outputs, load_subject, prove, train
+    from train.transport import require_sound_transport
     from train.verification import memory_targets
 
     recording.find_targets = lambda: memory_targets(load_subject(FLAGS, recipe))
@@ -58,6 +59,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     from_flags.require_batch_for_each_replica(recipe, devices)
 
     subject = load_subject(FLAGS, recipe)
+    require_sound_transport(devices, recording.keep_transport)
     report, trainee = prove(FLAGS, subject, devices, console)
     recording.report = report = with_command(report, FLAGS, sys.argv[0])
     recording.devices = describe_enforcement(devices, report)

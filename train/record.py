@@ -34,6 +34,7 @@ class Recording:
     Attributes:
       report: result of the checks.
       devices: what was made, None until then.
+      transport: the ``transport`` entry of ``report.json``; empty where nothing was sent between devices.
       training: the ``training`` entry of ``report.json``, as far as it is known; of a resumed run that of the run
         before, until there is more to say.
       console: where the run is told to the user.
@@ -43,11 +44,16 @@ class Recording:
     def __init__(self, folder: RunFolder):
         self.report = Report()
         self.devices: Devices | None = None
+        self.transport: dict[str, Any] = {}
         self.training: dict[str, Any] = folder.read_report().get("training", {}) if folder.resumed else {}
         self.console = Terminal()
         self.find_targets: Callable[[], tuple[Target, Target]] | None = None
         self._folder = folder
         self._before = self.training
+
+    def keep_transport(self, entry: dict[str, Any]) -> None:
+        """Takes over what was found on the ways between devices."""
+        self.transport = entry
 
     def add_training(self, entry: Mapping[str, Any]) -> None:
         """Takes over what this run did. What it did not measure, having no step left to do, stays as it was."""
@@ -75,6 +81,7 @@ class Recording:
                 "ok": exit_code == 0,
                 "environment": describe_environment(),
                 "devices": self.devices.to_dict() if self.devices else {},
+                "transport": self.transport,
                 "notes": [*self.report.notes, *notes],
                 "training": {**EMPTY_TRAINING, **self.training},
             }

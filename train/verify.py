@@ -33,15 +33,17 @@ def main() -> int:
 
 
 def check(recording: "Recording") -> int:
-    """Devices, the user's code, proof: in this order, since code that is imported may use TensorFlow."""
+    """Devices, the user's code, links, proof: in this order, since code that is imported may use TensorFlow."""
     from train.device_flags import make_devices
     from train.proof import describe_enforcement, exit_code_of, prove
     from train.rerun import with_command
+    from train.transport import require_sound_transport
     from train.user_code import told
 
     recording.devices = devices = make_devices(FLAGS, least_replicas=LEAST_REPLICAS)
     recording.console.print(devices.summary, highlight=False, soft_wrap=True)
     provable = find_targets()
+    require_sound_transport(devices, recording.keep_transport)
     with told(f"--target={FLAGS.target} --data={FLAGS.data}"):
         report = prove(
             provable,

@@ -23,18 +23,24 @@ FLAGS = flags.FLAGS
 
 
 def prove(channel: "Channel", index: int, argv: list[str]) -> None:
-    """Verifies on logical devices of this process, which end with it; the result is the `Report`."""
+    """Verifies on logical devices of this process, which end with it; the result is the `Report`.
+
+    On the way it tells the ``transport`` entry.
+    """
     with _told(channel, argv) as worker:
         from train import from_flags, stages
         from train.device_flags import make_devices
         from train.recipes import recipe_from_flags
         from train.terminal import Terminal
+        from train.transport import require_sound_transport
 
         worker.phase("verification")
         recipe = recipe_from_flags(FLAGS)
         from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
         devices = make_devices(FLAGS)
-        report, _ = stages.prove(FLAGS, stages.load_subject(FLAGS, recipe), devices, Terminal(quiet=True))
+        subject = stages.load_subject(FLAGS, recipe)
+        require_sound_transport(devices, worker.tell)
+        report, _ = stages.prove(FLAGS, subject, devices, Terminal(quiet=True))
         worker.finish(report)
 
 

@@ -13,7 +13,7 @@ from tests.process import run_main as run_whole_main
 
 REPORT_KEYS = {
     "schema_version", "ok", "environment", "devices", "checks", "causes", "explanations", "smallest_failure",
-    "accepted", "notes", "variables", "memory", "training",
+    "accepted", "notes", "variables", "memory", "training", "transport",
 }  # fmt: skip
 
 

@@ -74,6 +74,17 @@ class TestMakeStrategy:
         code += "print(s.reduce('SUM', s.run(f), axis=None).numpy())"
         assert run(code) == ["3", "6"]
 
+    def test_with_the_collectives_of_real_gpus_the_same_devices_are_summed_over_again(self):
+        """A second MirroredStrategy would clash with the first one's collectives, as the one made last does."""
+        code = "import distribute.strategy; distribute.strategy._cross_device_ops = lambda devices: None\n"
+        code += "d = split_device(2, kind='cpu')\n"
+        code += "all_reduce = lambda part: tf.distribute.get_replica_context().all_reduce('SUM', part)\n"
+        code += "ones = lambda s, n: s.run(tf.function(lambda: all_reduce(tf.ones([n]))))\n"
+        code += "from distribute import check_transport; print(check_transport(make_strategy(d), d).ok)\n"
+        code += "print([ones(make_strategy(d), n).values[1].shape[0] for n in (3, 5)])\n"
+        assert run(code) == ["True", "[3, 5]"]
+        assert "CollectiveReduceV2" in error_of(code + "ones(tf.distribute.MirroredStrategy(d.names), 7)")
+
     def test_a_device_that_does_not_exist_is_refused_instead_of_hanging(self):
         error = error_of(
             "import dataclasses; d = split_device(2, kind='cpu')\n"

@@ -1,16 +1,13 @@
 """What TensorFlow and Keras say of themselves, asked in a process that may die of it."""
 
-import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from distribute.log_explanation import LogFindings, read_log
+from train.machine_checks.child import ask
 
 _CHILD = Path(__file__).with_name("probe_child.py")
 _TIMEOUT_S = 120
@@ -47,39 +44,16 @@ class Probe:
 
 def probe_tensorflow() -> Probe:
     """Imports TensorFlow in a child process with this process' environment and looks at what comes out."""
-    # -P: the child's own folder must not come first on the path.
-    command = [sys.executable, "-P", str(_CHILD)]
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"}  # the log is read, not shown
-    try:
-        child = subprocess.run(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
+    answer = ask(_CHILD, timeout_s=_TIMEOUT_S)
+    if answer.returncode is None:
         return Probe(error=f"the import was not done after {_TIMEOUT_S} s")
-    log = child.stderr.decode(errors="replace")
-    answer = _answer(child.stdout.decode(errors="replace"))
-    if child.returncode == 0 and answer:
-        return _probe(answer, log)
-    said = [*log.split("\n"), _LAST_WORDS.get(-child.returncode, "")]
-    return Probe(error=_reason(child.returncode, log), log=read_log(said))
+    if answer.returncode == 0 and "tensorflow" in answer.said:
+        return _probe(answer.said, answer.log)
+    said = [*answer.log.split("\n"), _LAST_WORDS.get(-answer.returncode, "")]
+    return Probe(error=_reason(answer.returncode, answer.log), log=read_log(said))
 
 
-def _answer(output: str) -> dict[str, Any]:
-    """The last line of the child's output; a package may print before."""
-    lines = output.strip().splitlines()
-    try:
-        answer = json.loads(lines[-1]) if lines else {}
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) and "tensorflow" in answer else {}
-
-
-def _probe(answer: dict[str, Any], log: str) -> Probe:
+def _probe(answer: Mapping[str, Any], log: str) -> Probe:
     return Probe(
         tensorflow=answer["tensorflow"],
         file=answer["file"] or "",

@@ -1,0 +1,23 @@
+"""Before anything is computed on several devices: do they get what they are sent?"""
+
+from collections.abc import Callable
+from typing import Any
+
+from distribute import Devices, check_transport, make_strategy
+from train.errors import MachineError
+
+
+def require_sound_transport(devices: Devices, keep: Callable[[dict[str, Any]], None]) -> None:
+    """Ends a run whose devices do not; see `check_transport`.
+
+    Args:
+      devices: those of the replicas.
+      keep: gets the ``transport`` entry of ``report.json``, whatever was found.
+
+    Raises:
+      MachineError: values changed on their way; the message names the way and what to do.
+    """
+    verdict = check_transport(make_strategy(devices), devices)
+    keep(verdict.to_dict())
+    if not verdict.ok:
+        raise MachineError(str(verdict))
