@@ -3,7 +3,15 @@
 import re
 from pathlib import Path
 
+from train.durable import remove
+
+KEPT = 3
+"""So many checkpoints are kept, the newest ones: one that a crash damaged is then not the only one."""
+
 _INDEX = re.compile(r"ckpt-(\d+)\.index")
+_WHOLE = re.compile(r"ckpt-(\d+)\.(?:index|data-\d{5}-of-\d{5})")
+# A save writes to ckpt-<step>_temp/ and to names with "tempstate", and the state file to checkpoint.tmp<number>.
+_OURS = re.compile(r"ckpt-\d+(_temp|\..+)|checkpoint\.tmp.+")
 
 
 def saved_steps(folder: Path) -> list[int]:
@@ -13,3 +21,16 @@ def saved_steps(folder: Path) -> list[int]:
     run would silently begin anew.
     """
     return [int(match[1]) for path in folder.glob("ckpt-*.index") if (match := _INDEX.fullmatch(path.name))]
+
+
+def remove_all_but_newest(folder: Path, last_step: int) -> None:
+    """Leaves the newest checkpoints up to `last_step` and what is no checkpoint's.
+
+    What goes: litter of saves that were killed; older checkpoints, where `tf.train.CheckpointManager` lost the file in
+    which it keeps account of them; and those of later steps, which were damaged, or the run would have begun there.
+    """
+    kept = sorted(step for step in saved_steps(folder) if step <= last_step)[-KEPT:]
+    for path in folder.iterdir():
+        whole = _WHOLE.fullmatch(path.name)
+        if _OURS.fullmatch(path.name) and not (whole and int(whole[1]) in kept):
+            remove(path)

@@ -1,13 +1,12 @@
 """Stops a training step before its update when a loss or a gradient is NaN or infinite, and says where it was."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from distribute import Program
 from train.errors import NonFiniteError
 
 _MARK = "non-finite"
@@ -40,16 +39,20 @@ def require_finite(loss: tf.Tensor, gradients: Sequence[Any], variables: Sequenc
         return [gradient if gradient is None else tf.identity(gradient) for gradient in gradients]
 
 
-def require_finite_variables(program: Program, step: int) -> None:
+def require_finite_variables(values: Iterable[tuple[str, Any]], step: int) -> None:
     """Refuses weights that an update has ruined although its gradients were finite, as a huge learning rate does.
 
+    Args:
+      values: names and values of variables; of whatever is no floating point number nothing is asked.
+      step: the step after which they are about to be saved.
+
     Raises:
-      NonFiniteError: a variable of the model is NaN or infinite.
+      NonFiniteError: a value is NaN or infinite.
     """
-    for variable in program.model.variables:
-        if variable.dtype != "string" and not np.all(np.isfinite(np.asarray(variable.numpy(), np.float64))):
+    for name, value in values:
+        if tf.as_dtype(value.dtype).is_floating and not np.all(np.isfinite(np.asarray(value, np.float64))):
             raise NonFiniteError(
-                f"step {step}: NaN or Inf in {variable.path} after the update; nothing was saved since "
+                f"step {step}: NaN or Inf in {name} after the update; nothing was saved since "
                 "(try a smaller --learning_rate)"
             )
 

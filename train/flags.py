@@ -158,6 +158,16 @@ def define_checkpoint_flags() -> None:
     )
 
 
+def define_export_flag() -> None:
+    """Where the trained model goes for use elsewhere; to be called after `define_recipe_flags`."""
+    flags.DEFINE_string("export", None, "Write the trained model to FILE.keras, or as a SavedModel to another name.")
+    flags.register_multi_flags_validator(
+        ["export", "steps"],
+        lambda values: not values["export"] or values["steps"] != 0,
+        "--export needs training, and --steps=0 only verifies",
+    )
+
+
 def save_interval(text: str) -> tuple[int | None, float | None]:
     """``"50"`` as (50 steps, None), ``"2m"`` as (None, 120 seconds)."""
     match = _SAVE_EVERY.fullmatch(text)

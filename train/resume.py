@@ -1,39 +1,67 @@
-"""What of a recipe must stay the same when a run is resumed, noted beside its checkpoints."""
+"""What must stay the same when a run is resumed, and of what else a change is told."""
 
+from collections.abc import Iterator
 from typing import Any
 
-from configs.recipe import Recipe
-from train.errors import InputError
+from train.errors import InputError, tell
+from train.fingerprint import Fingerprint
 from train.run_folder import RunFolder
 
-# What decides which examples a step sees, and the dtype of what is restored. Free to change: the number of steps, the
-# learning rate, and everything about devices. Another model or optimizer does not fit the checkpoint and is told there.
-_FIXED = ("dataset", "global_batch_size", "seed", "max_shift", "dtype_policy")
+# Other examples, another model or optimizer: no step would be the next one of the run that began. Other code or another
+# version may mean nothing.
+_HELD = ("recipe", "data", "model", "optimizer")
+_FLAGS = ("dataset", "global_batch_size", "seed")
+# An optimizer or model of another kind differs in everything.
+_SHOWN = 4
 
 
-def note_recipe(folder: RunFolder, recipe: Recipe) -> None:
-    """Writes down what `require_same_recipe` compares."""
-    folder.write_recipe({name: getattr(recipe, name) for name in _FIXED})
+def require_same_run(folder: RunFolder, fingerprint: Fingerprint) -> None:
+    """Refuses to go on with another recipe, data set, model or optimizer than the run began with.
 
-
-def require_same_recipe(folder: RunFolder, recipe: Recipe) -> None:
-    """Refuses to go on with other data, batches or dtype than the run began with.
+    Only what both fingerprints have is compared: `fingerprint` may be a part of one, and another version of Keras has
+    other fields.
 
     Raises:
       InputError: a field differs.
     """
-    noted = folder.read_recipe()  # empty where the note was lost: nothing can be compared then
-    differing = [
-        _difference(name, getattr(recipe, name), noted[name])
-        for name in _FIXED
-        if name in noted and noted[name] != getattr(recipe, name)
-    ]
+    noted = folder.read_fingerprint()
+    differing = [text for section in _HELD for text in _differences(section, fingerprint, noted)]
     if differing:
+        more = [f"and {len(differing) - _SHOWN} more"] if len(differing) > _SHOWN else []
         raise InputError(
-            f"--resume: {'; '.join(differing)} in {folder.path}: give what it began with, or name another --output_dir"
+            f"--resume: {'; '.join([*differing[:_SHOWN], *more])} in {folder.path}: give what it began with, or name "
+            "another --output_dir"
         )
 
 
-def _difference(name: str, asked: Any, noted: Any) -> str:
-    flag = f"--{name}" if name in ("dataset", "global_batch_size", "seed") else f"the recipe's {name}"
-    return f"{flag} is {asked} now, and the run began with {noted}"
+def warn_of_other_code(folder: RunFolder, fingerprint: Fingerprint) -> None:
+    """Tells what has changed that may, or may not, change what a step computes."""
+    noted = folder.read_fingerprint()
+    if not noted:
+        tell(f"warning: there is no readable note in {folder.path} on what its run began with: nothing was compared")
+    changed = [name for name, *_ in _changes("code", fingerprint, noted)]
+    if changed:
+        tell(f"warning: code has changed since the run began ({', '.join(changed)}): its steps may compute otherwise")
+    for name, now, then in _changes("versions", fingerprint, noted):
+        tell(f"warning: {name} is {now} now, and the run began with {then}: results may differ in the last bits")
+
+
+def _differences(section: str, fingerprint: Fingerprint, noted: Fingerprint) -> Iterator[str]:
+    for name, now, then in _changes(section, fingerprint, noted):
+        yield f"{_field(section, name)} is {_short(now)} now, and the run began with {_short(then)}"
+
+
+def _changes(section: str, fingerprint: Fingerprint, noted: Fingerprint) -> Iterator[tuple[str, Any, Any]]:
+    now, then = fingerprint.get(section, {}), noted.get(section, {})
+    return ((name, now[name], then[name]) for name in now if name in then and now[name] != then[name])
+
+
+def _field(section: str, name: str) -> str:
+    if section == "recipe" and name in _FLAGS:
+        return f"--{name}"
+    return f"the {section}'s {name}"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

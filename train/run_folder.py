@@ -5,12 +5,13 @@ import itertools
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from train.checkpoint_files import saved_steps
+from train.durable import replaced
 from train.errors import InputError, MachineError
 
 
@@ -23,7 +24,7 @@ class RunFolder:
         self.report = path / "report.json"
         self.resumed = resumed
         self._is_new = is_new
-        self._recipe = self.checkpoints / "recipe.json"
+        self._fingerprint = self.checkpoints / "fingerprint.json"
 
     def write_report(self, record: dict[str, Any]) -> None:
         """Replaces ``report.json``.
@@ -46,14 +47,18 @@ class RunFolder:
         _replace(self.path / name, record)
         return self.path / name
 
-    def write_recipe(self, fields: dict[str, Any]) -> None:
-        """Replaces the note on the recipe, beside the checkpoints."""
-        self.checkpoints.mkdir(exist_ok=True)
-        _replace(self._recipe, fields)
+    def write_fingerprint(self, fingerprint: Mapping[str, Any]) -> None:
+        """Replaces the note on what the run is, beside the checkpoints.
 
-    def read_recipe(self) -> dict[str, Any]:
-        """What `write_recipe` wrote, empty where it cannot be read."""
-        return _read(self._recipe)
+        Raises:
+          MachineError: as `write_report`.
+        """
+        self.checkpoints.mkdir(exist_ok=True)
+        _replace(self._fingerprint, fingerprint)
+
+    def read_fingerprint(self) -> dict[str, Any]:
+        """What `write_fingerprint` wrote, empty where it cannot be read."""
+        return _read(self._fingerprint)
 
     def remove_if_new(self) -> None:
         """Leaves no empty folder behind for a command that was refused; a folder of the user's stays."""
@@ -62,12 +67,11 @@ class RunFolder:
                 self.path.rmdir()
 
 
-def _replace(path: Path, record: dict[str, Any]) -> None:
+def _replace(path: Path, record: Mapping[str, Any]) -> None:
     """Writes a JSON file as a whole, so that a reader never sees half of one."""
-    temporary = path.with_suffix(".json.tmp")
     try:
-        temporary.write_text(json.dumps(_strict(record), indent=2, allow_nan=False) + "\n")
-        temporary.replace(path)
+        with replaced(path) as temporary:
+            temporary.write_text(json.dumps(_strict(record), indent=2, allow_nan=False) + "\n")
     except OSError as error:
         raise MachineError(
             f"{path} cannot be written ({error.strerror}): free some space, or check the folder"
@@ -84,7 +88,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _strict(value: Any) -> Any:
     """`value` with None in place of NaN and infinities, which JSON does not have."""
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _strict(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_strict(item) for item in value]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -15,8 +16,12 @@ from train import from_flags
 from train.agreement import make_agreement
 from train.checkpoint import Checkpoints
 from train.dataset_source import load_source
+from train.export import export_checkpoint
+from train.fingerprint import Fingerprint, take_fingerprint
 from train.loop import StepFunction, make_train_function
 from train.placement import print_placement_once
+from train.resume import require_same_run, warn_of_other_code
+from train.run_folder import RunFolder
 from train.stop_signals import raise_if_stopped
 from train.training import SaveInterval, evaluate_on_test_split, run_training
 from train.verification import Subject, verify_loop, verify_recipe
@@ -36,16 +41,18 @@ class Outputs:
     """Where a process of a run leaves what it finds.
 
     Attributes:
+      folder: the run's.
       checkpoints: those of the run.
       console: where progress is shown.
-      note_recipe: called when training begins.
       keep_training: gets the ``training`` entry of ``report.json`` as soon as there is one.
+      is_first: whether this process is the one that writes to the folder and tells the user.
     """
 
+    folder: RunFolder
     checkpoints: Checkpoints
     console: Console
-    note_recipe: Callable[[], None]
     keep_training: Callable[[Mapping[str, Any]], None]
+    is_first: bool = True
 
 
 def load_subject(values: flags.FlagValues, recipe: Recipe) -> Subject:
@@ -81,18 +88,20 @@ def prove(values: flags.FlagValues, subject: Subject, devices: Devices, console:
 
 
 def train(values: flags.FlagValues, subject: Subject, trainee: Trainee, outputs: Outputs) -> dict[str, float]:
-    """Trains from the first or resumed step on, and evaluates.
+    """Trains from the first or resumed step on, evaluates, and exports where ``--export`` says so.
 
     Returns:
       The test results of the ``training`` entry of ``report.json``.
     """
     recipe, source = subject.recipe, subject.source
     checkpoints, console = outputs.checkpoints, outputs.console
-    first_step = checkpoints.restore_latest() if values.resume else 0
+    fingerprint = take_fingerprint(subject, trainee.program)
+    first_step = _resume(outputs, fingerprint) if values.resume else 0
+    if outputs.is_first:
+        outputs.folder.write_fingerprint(fingerprint)
     schedule = from_flags.make_schedule(values, recipe, source, first_step)
     if first_step >= schedule.num_steps:
         console.print(f"nothing to train: {first_step} of {schedule.num_steps} steps are done", highlight=False)
-    outputs.note_recipe()
     entry = run_training(
         recipe,
         source,
@@ -106,4 +115,16 @@ def train(values: flags.FlagValues, subject: Subject, trainee: Trainee, outputs:
     )
     outputs.keep_training(entry)
     raise_if_stopped()
-    return evaluate_on_test_split(recipe, source, trainee.strategy, trainee.program)
+    test = evaluate_on_test_split(recipe, source, trainee.strategy, trainee.program)
+    if values.export and outputs.is_first:
+        done = export_checkpoint(subject, outputs.folder.checkpoints, entry["steps"], Path(values.export))
+        console.print(done, markup=False, highlight=False, soft_wrap=True)
+    return test
+
+
+def _resume(outputs: Outputs, fingerprint: Fingerprint) -> int:
+    """Restores the run of the folder, if it is this one; returns the number of steps that are done."""
+    require_same_run(outputs.folder, fingerprint)
+    if outputs.is_first:
+        warn_of_other_code(outputs.folder, fingerprint)
+    return outputs.checkpoints.restore_latest()

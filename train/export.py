@@ -1,0 +1,113 @@
+"""``--export``: the trained model for use elsewhere, as one ``.keras`` file or as a SavedModel folder.
+
+What is exported is the last checkpoint, restored on one device outside of the strategy: moving statistics are those of
+all replicas (`train.replica_state.combined`), and nothing of devices or of this repository is left in it. It is loaded
+again and compared before it takes the place of an older export.
+"""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from distribute.equivalence_check.global_state import alike
+from train.checkpoint import Checkpoints
+from train.data import eval_batches
+from train.durable import replaced
+from train.errors import InputError, MachineError
+from train.step import image_dtype
+from train.verification import Subject
+
+# Relative L2 of predictions. A loaded graph may fuse operations, which rounds otherwise; a lost variable is far above.
+_TOLERANCE = 1e-3
+_NUM_EXAMPLES = 8
+
+
+def require_exportable(path: Path) -> None:
+    """Refuses a place that cannot be written to, before the hours of training and not after them.
+
+    Raises:
+      InputError: another suffix than ``.keras``, no such folder, or something else is there that would be lost.
+    """
+    if path.suffix in (".h5", ".hdf5"):
+        raise InputError(f"--export={path}: {path.suffix} is not written: name a FILE.keras, or a folder")
+    if not path.absolute().parent.is_dir():
+        raise InputError(f"--export={path}: there is no folder {path.absolute().parent}: make it, or name another")
+    if _is_file(path) and path.is_dir():
+        raise InputError(f"--export={path} is a folder: move it away, or name another FILE.keras")
+    if not _is_file(path) and not _may_be_replaced(path):
+        raise InputError(f"--export={path} exists and is no SavedModel: move it away, or name another folder")
+
+
+def export_checkpoint(subject: Subject, folder: Path, step: int, path: Path) -> str:
+    """Exports the checkpoint of `step` steps; returns a line that says so.
+
+    Raises:
+      InputError: the model cannot be stored in this format, as where a layer of the user's own has no `get_config`.
+      MachineError: the checkpoint cannot be read, or the export cannot be written.
+    """
+    with alike(), tf.device("CPU:0"):  # the names of the layers do not count on from what verification built
+        program = subject.build()
+        checkpoints = Checkpoints(folder, program)
+        if checkpoints.restore_latest() != step:
+            raise MachineError(f"--export={path}: checkpoint {step} in {folder} cannot be read any more")
+        images = tf.cast(_some_images(subject), program.model.inputs[0].dtype)
+        try:
+            with replaced(path) as temporary:
+                _write(program.model, temporary, path)
+                _require_same_predictions(program.model, temporary, images, path)
+        except OSError as error:
+            raise MachineError(f"--export={path} cannot be written ({error.strerror}): free some space") from error
+    kind = "Keras file" if _is_file(path) else "SavedModel"
+    return f"exported       {path} ({kind}, {step:,} steps{_note(checkpoints)})"
+
+
+def _write(model: keras.Model, temporary: Path, path: Path) -> None:
+    try:
+        if _is_file(path):
+            model.save(temporary)
+        else:
+            model.export(temporary, format="tf_saved_model", verbose=False)
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise InputError(f"--export={path}: Keras cannot store this model: {str(error).splitlines()[0]}") from error
+    except tf.errors.OpError as error:
+        raise MachineError(f"--export={path} cannot be written: {error.message.splitlines()[0]}") from error
+
+
+def _require_same_predictions(model: keras.Model, temporary: Path, images: tf.Tensor, path: Path) -> None:
+    expected = model(images, training=False).numpy().astype(np.float64)
+    found = _predict_loaded(temporary, images).astype(np.float64)
+    if np.linalg.norm(found - expected) > _TOLERANCE * np.linalg.norm(expected):
+        raise InputError(
+            f"--export={path}: loaded again, the model predicts otherwise: a layer of its own keeps variables or "
+            "settings that Keras does not store"
+        )
+
+
+def _predict_loaded(stored: Path, images: tf.Tensor) -> np.ndarray:
+    if _is_file(stored):
+        return keras.models.load_model(stored)(images, training=False).numpy()
+    loaded = tf.saved_model.load(stored)  # which owns the variables of its functions
+    return loaded.serve(images).numpy()
+
+
+def _some_images(subject: Subject) -> tf.Tensor:
+    recipe = subject.recipe
+    batches = eval_batches(subject.source, global_batch_size=_NUM_EXAMPLES, dtype=image_dtype(recipe))
+    return next(iter(batches))[0]
+
+
+def _note(checkpoints: Checkpoints) -> str:
+    names = checkpoints.differing_names
+    return f"; the mean of all replicas: {', '.join(names)}" if names else ""
+
+
+def _is_file(path: Path) -> bool:
+    return path.suffix == ".keras"
+
+
+def _may_be_replaced(path: Path) -> bool:
+    if path.is_dir():
+        return (path / "saved_model.pb").is_file() or not any(path.iterdir())
+    return not path.exists()
