@@ -22,8 +22,7 @@ def run_python(code, *, timeout=120):
     """Runs a piece of code in a process with unused TensorFlow; returns its exit code and output as text."""
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
-        process = _FRESH.Process(target=_execute, args=(code, str(out), str(err)))
-        process.start()
+        process = start_python(code, out, err)
         process.join(timeout)
         if process.is_alive():
             process.kill()
@@ -31,9 +30,16 @@ def run_python(code, *, timeout=120):
         return subprocess.CompletedProcess(code, process.exitcode, out.read_text(), err.read_text())
 
 
+def start_python(code, out, err):
+    """Starts a piece of code in a process with unused TensorFlow; what it prints goes to the files `out` and `err`."""
+    process = _FRESH.Process(target=_execute, args=(code, str(out), str(err)))
+    process.start()
+    return process
+
+
 def _execute(code, out, err):
     for path, descriptor in ((out, 1), (err, 2)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
     try:
         exec(code, {"__name__": "fresh"})
     except Exception:  # noqa: BLE001  # whatever the code raises is its result
@@ -95,9 +101,20 @@ def run_script_in_fork(script, *flags, cwd, before=""):
     What a script prints while TensorFlow is imported, and that it is quiet, needs `run_script`. The code `before` is
     executed first, to plant a fault.
     """
+    return run_python(f"{before}\n{_script_code(script, flags, cwd)}", timeout=240)
+
+
+def start_script_in_fork(script, *flags, cwd, output):
+    """Starts a script as `run_script_in_fork` runs it; returns the process. All that it prints goes to one file."""
+    return start_python(_script_code(script, flags, cwd), output, output)
+
+
+def _script_code(script, flags, cwd):
     path = str(REPOSITORY / script)
-    code = f"{before}\nimport os, runpy, sys; os.chdir({str(cwd)!r}); sys.argv = {[path, *flags]!r}; "
-    return run_python(code + f"runpy.run_path({path!r}, run_name='__main__')", timeout=240)
+    return (
+        f"import os, runpy, sys; os.chdir({str(cwd)!r}); sys.argv = {[path, *flags]!r}; "
+        f"runpy.run_path({path!r}, run_name='__main__')"
+    )
 
 
 def run_main_until_output_is_closed(*flags):

@@ -4,6 +4,7 @@ python train/main.py --virtual_gpus=2 --memory_limit=1024
 """
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from absl import flags
@@ -22,17 +23,21 @@ FLAGS = flags.FLAGS
 def main() -> int:
     """Trains what the flags ask for and writes ``report.json``; returns the exit code."""
     # Imported in the functions, so that --help and a misspelt flag answer before TensorFlow has loaded.
+    from train.export import require_exportable
+    from train.fingerprint import recipe_fields
     from train.proof import require_known_causes
     from train.recipes import recipe_from_flags
     from train.record import leave_report
-    from train.resume import require_same_recipe
+    from train.resume import require_same_run
     from train.run_folder import open_run_folder
 
     recipe = recipe_from_flags(FLAGS)
     require_known_causes(FLAGS.accept)
+    if FLAGS.export:
+        require_exportable(Path(FLAGS.export))
     folder = open_run_folder(FLAGS.output_dir, resume=FLAGS.resume)
     if FLAGS.resume:
-        require_same_recipe(folder, recipe)
+        require_same_run(folder, {"recipe": recipe_fields(recipe)})
     return leave_report(folder, lambda recording: run(recipe, folder, recording))
 
 
@@ -44,7 +49,6 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     from train.isolation import run_in_processes
     from train.proof import describe_enforcement, exit_code_of
     from train.rerun import with_command
-    from train.resume import note_recipe
     from train.stages import Outputs, load_subject, prove, train
     from train.transport import require_sound_transport
     from train.verification import memory_targets
@@ -68,9 +72,9 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
         return exit_code_of(report)
 
     outputs = Outputs(
-        checkpoints=Checkpoints(folder.checkpoints, trainee.program),
+        folder=folder,
+        checkpoints=Checkpoints(folder.checkpoints, trainee.program, strategy=trainee.strategy),
         console=console,
-        note_recipe=lambda: note_recipe(folder, recipe),
         keep_training=recording.add_training,
     )
     test = train(FLAGS, subject, trainee, outputs)
@@ -87,6 +91,7 @@ def define_flags() -> None:
     train_flags.define_verification_flags(may_be_off=True)
     train_flags.define_output_flags()
     train_flags.define_checkpoint_flags()
+    train_flags.define_export_flag()
     flags.adopt_module_key_flags(train_flags)
 
 

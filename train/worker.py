@@ -73,7 +73,6 @@ def train(
         from train import from_flags, stages
         from train.checkpoint import Checkpoints
         from train.recipes import recipe_from_flags
-        from train.resume import note_recipe
         from train.run_folder import RunFolder
         from train.terminal import Terminal
 
@@ -92,12 +91,16 @@ def train(
             console = Terminal(quiet=not is_first)
             trainee = stages.make_trainee(FLAGS, subject, strategy, console)
             outputs = stages.Outputs(
+                folder=run_folder,
                 checkpoints=Checkpoints(
-                    run_folder.checkpoints, trainee.program, save_to=None if is_first else Path(scratch, str(index))
+                    run_folder.checkpoints,
+                    trainee.program,
+                    strategy=strategy,
+                    save_to=None if is_first else Path(scratch, str(index)),
                 ),
                 console=console,
-                note_recipe=(lambda: note_recipe(run_folder, recipe)) if is_first else (lambda: None),
                 keep_training=worker.tell if is_first else lambda entry: None,
+                is_first=is_first,
             )
             worker.phase("training")
             test = stages.train(FLAGS, subject, trainee, outputs)
