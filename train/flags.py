@@ -127,7 +127,19 @@ def define_verification_flags(*, may_be_off: bool = False) -> None:
 def define_output_flags() -> None:
     """Where results go, and how much is told."""
     flags.DEFINE_string("output_dir", None, "Folder for everything that is written. Default: a new one under runs/.")
+    define_debug_flag()
+
+
+def define_debug_flag() -> None:
+    """How much is told of a failure."""
     flags.DEFINE_boolean("debug", False, "Show TensorFlow's log and whole tracebacks.")
+
+
+def define_compare_flags() -> None:
+    """How a comparison is told, and whether it is written."""
+    flags.DEFINE_boolean("verbose", False, "Show every variable and every difference of the set-up.")
+    flags.DEFINE_string("output_dir", None, "Folder that comparison.json is to be written to.")
+    define_debug_flag()
 
 
 def define_doctor_flags() -> None:

@@ -86,6 +86,7 @@ def _train(
         tempfile.TemporaryDirectory(prefix="train-replicas-") as scratch,
         _explaining("replica", devices.memory_limit_mib) as stop,
     ):
+        keep = {"setup": recording.keep_setup, "training": recording.add_training}
         arguments = {
             "argv": sys.argv,
             "device": device,
@@ -98,7 +99,7 @@ def _train(
             "train.worker:train",
             arguments,
             environments,
-            on_news=lambda index, entry: recording.add_training(entry),
+            on_news=lambda index, news: keep[news[0]](news[1]),
             stop=lambda: stop.number,
             show_all=values.debug,
         )

@@ -75,6 +75,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
         folder=folder,
         checkpoints=Checkpoints(folder.checkpoints, trainee.program, strategy=trainee.strategy),
         console=console,
+        keep_setup=recording.keep_setup,
         keep_training=recording.add_training,
     )
     test = train(FLAGS, subject, trainee, outputs)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from train.epoch_means import EpochMeans
+from train.loss_history import LossHistory
 
 _REFRESH_SECONDS = 0.25
 _LOG_SECONDS = 5.0
@@ -23,6 +24,7 @@ class TrainingProgress:
       seconds: time spent in steps, without the first one (which traces) and without pauses.
       examples: examples trained on in that time.
       epoch: means over the epoch, up to the last step that was read.
+      losses: the loss of each step, up to the last that was read.
     """
 
     def __init__(
@@ -38,13 +40,14 @@ class TrainingProgress:
         self.seconds = 0.0
         self.examples = 0
         self.epoch = epoch
+        self.losses = LossHistory()
         self._console = console
         self._num_examples = num_examples
         self._batch_size = global_batch_size
         self._steps_per_epoch = -(-num_examples // global_batch_size)
         self._num_steps = num_steps
         self._first_step = first_step
-        self._unread: list[tuple[int, Mapping[str, tf.Tensor]]] = []
+        self._unread: list[tuple[int, int, Mapping[str, tf.Tensor]]] = []
         self._running_since: float | None = None
         self._shown_at = time.monotonic()
         self._bar = self._make_bar() if console.is_terminal else None
@@ -68,7 +71,7 @@ class TrainingProgress:
         size = self._size(step)
         if (step - 1) % self._steps_per_epoch == 0:
             self.epoch = replace(self.epoch, examples=0)
-        self._unread.append((size, means))
+        self._unread.append((step, size, means))
         self._count_time(size)
         last_of_epoch = step % self._steps_per_epoch == 0 or step == self._num_steps
         refresh = _REFRESH_SECONDS if self._bar else _LOG_SECONDS
@@ -80,8 +83,10 @@ class TrainingProgress:
 
     def read(self) -> None:
         """Waits for the devices, and brings `epoch` up to the last step."""
-        for size, means in self._unread:
-            self.epoch = self.epoch.plus(size, float(means["loss"]), float(means["accuracy"]))
+        for step, size, means in self._unread:
+            loss = float(means["loss"])
+            self.losses.add(step, loss)
+            self.epoch = self.epoch.plus(size, loss, float(means["accuracy"]))
         self._unread.clear()
 
     @contextlib.contextmanager

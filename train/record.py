@@ -11,6 +11,7 @@ from distribute.environment import describe_environment
 from distribute.report_text import variables_text
 from distribute.targets import Target
 from train.errors import InputError, ScriptError
+from train.loss_history import LossHistory
 from train.memory_need import MemoryNeed, find_need
 from train.out_of_memory import explain_out_of_memory, read_exhaustion
 from train.run_folder import RunFolder
@@ -24,6 +25,8 @@ EMPTY_TRAINING: Mapping[str, Any] = {
     "final_loss": None,
     "test_loss": None,
     "test_accuracy": None,
+    "losses": None,
+    "weights": None,
     "weights_sha256": None,
 }
 
@@ -35,6 +38,7 @@ class Recording:
       report: result of the checks.
       devices: what was made, None until then.
       transport: the ``transport`` entry of ``report.json``; empty where nothing was sent between devices.
+      setup: the ``setup`` entry: what decides the result.
       training: the ``training`` entry of ``report.json``, as far as it is known; of a resumed run that of the run
         before, until there is more to say.
       console: where the run is told to the user.
@@ -45,6 +49,7 @@ class Recording:
         self.report = Report()
         self.devices: Devices | None = None
         self.transport: dict[str, Any] = {}
+        self.setup: dict[str, Any] = folder.read_report().get("setup", {}) if folder.resumed else {}
         self.training: dict[str, Any] = folder.read_report().get("training", {}) if folder.resumed else {}
         self.console = Terminal()
         self.find_targets: Callable[[], tuple[Target, Target]] | None = None
@@ -55,9 +60,14 @@ class Recording:
         """Takes over what was found on the ways between devices."""
         self.transport = entry
 
+    def keep_setup(self, entry: dict[str, Any]) -> None:
+        """Takes over what decides the result of the run."""
+        self.setup = entry
+
     def add_training(self, entry: Mapping[str, Any]) -> None:
         """Takes over what this run did. What it did not measure, having no step left to do, stays as it was."""
         kept = self._before if self._before.get("steps") == entry["steps"] else {}
+        entry = {**entry, "losses": LossHistory.joined(self._before.get("losses"), entry.get("losses"))}
         self.training = {**kept, **{name: value for name, value in entry.items() if value is not None}}
 
     def find_need(self) -> MemoryNeed | str | None:
@@ -82,6 +92,7 @@ class Recording:
                 "environment": describe_environment(),
                 "devices": self.devices.to_dict() if self.devices else {},
                 "transport": self.transport,
+                "setup": self.setup,
                 "notes": [*self.report.notes, *notes],
                 "training": {**EMPTY_TRAINING, **self.training},
             }

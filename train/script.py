@@ -7,7 +7,7 @@ it, 128 + signal after a clean stop by a signal. Errors print one message and no
 import errno
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from absl import app, flags, logging
@@ -23,26 +23,35 @@ FLAGS = flags.FLAGS
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def run(main: Callable[[], int]) -> None:
-    """Parses the flags, calls `main` and leaves the process with its exit code."""
-    app.run(lambda argv: sys.exit(_exit_code(main, argv)))
+def run(main: Callable[..., int], *, arguments: Sequence[str] = ()) -> None:
+    """Parses the flags, calls `main` and leaves the process with its exit code.
+
+    Args:
+      main: gets what stands on the command line besides flags.
+      arguments: what that must be, one name for each.
+    """
+    app.run(lambda argv: sys.exit(_exit_code(main, argv, arguments)))
 
 
-def _exit_code(main: Callable[[], int], argv: list[str]) -> int:
+def _exit_code(main: Callable[..., int], argv: list[str], arguments: Sequence[str]) -> int:
     with StopSignals():
         try:
-            return _run(main, argv)
+            return _run(main, argv, arguments)
         except Stopped as stop:
             tell(f"{_name()}: {stop.reason}")
             return stop.exit_code
 
 
-def _run(main: Callable[[], int], argv: list[str]) -> int:
+def _run(main: Callable[..., int], argv: list[str], arguments: Sequence[str]) -> int:
     try:
-        if len(argv) > 1:
-            raise InputError(f"unexpected argument {argv[1]!r}: flags are written --name=value (see --help)")
+        given = argv[1:]
+        if len(given) > len(arguments):
+            unexpected = given[len(arguments)]
+            raise InputError(f"unexpected argument {unexpected!r}: flags are written --name=value (see --help)")
+        if len(given) < len(arguments):
+            raise InputError(f"needed: {' and '.join(arguments)}; given: {', '.join(given) or 'nothing'} (see --help)")
         set_up()
-        return main()
+        return main(*given)
     except ScriptError as error:
         return _tell(error)
     except BrokenPipeError:  # of a print in code that is not ours

@@ -46,6 +46,12 @@ def take_shard(batch: tuple[Any, ...], replica_id: Any, num_replicas: int) -> tu
     return *shard, tf.fill([num_rows], tf.cast(end > start, weight_dtype))
 
 
+def shard_sizes(batch_size: int, num_replicas: int) -> list[int]:
+    """How many rows of a batch are each replica's own; 0 where it fills an empty shard."""
+    bounds = [replica_id * batch_size // num_replicas for replica_id in range(num_replicas + 1)]
+    return [end - start for start, end in zip(bounds, bounds[1:], strict=False)]
+
+
 def shard_input_fn(make_batches: Callable[[], tf.data.Dataset]) -> Callable[[Any], tf.data.Dataset]:
     """The training input as an input function, for ``verify`` and ``distribute_datasets_from_function``.
 

@@ -22,6 +22,7 @@ from train.loop import StepFunction, make_train_function
 from train.placement import print_placement_once
 from train.resume import require_same_run, warn_of_other_code
 from train.run_folder import RunFolder
+from train.setup_record import describe_setup
 from train.stop_signals import raise_if_stopped
 from train.training import SaveInterval, evaluate_on_test_split, run_training
 from train.verification import Subject, verify_loop, verify_recipe
@@ -44,6 +45,7 @@ class Outputs:
       folder: the run's.
       checkpoints: those of the run.
       console: where progress is shown.
+      keep_setup: gets the ``setup`` entry of ``report.json`` before the first step.
       keep_training: gets the ``training`` entry of ``report.json`` as soon as there is one.
       is_first: whether this process is the one that writes to the folder and tells the user.
     """
@@ -51,6 +53,7 @@ class Outputs:
     folder: RunFolder
     checkpoints: Checkpoints
     console: Console
+    keep_setup: Callable[[dict[str, Any]], None]
     keep_training: Callable[[Mapping[str, Any]], None]
     is_first: bool = True
 
@@ -100,6 +103,7 @@ def train(values: flags.FlagValues, subject: Subject, trainee: Trainee, outputs:
     if outputs.is_first:
         outputs.folder.write_fingerprint(fingerprint)
     schedule = from_flags.make_schedule(values, recipe, source, first_step)
+    outputs.keep_setup(describe_setup(values, subject, fingerprint, schedule, trainee.strategy))
     if first_step >= schedule.num_steps:
         console.print(f"nothing to train: {first_step} of {schedule.num_steps} steps are done", highlight=False)
     entry = run_training(

@@ -18,6 +18,7 @@ from train.progress import TrainingProgress
 from train.record import hash_weights
 from train.step import image_dtype
 from train.stop_signals import StopSignals, stop_as_others
+from train.weight_sketch import sketch_weights
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,8 @@ def run_training(
         "epochs": steps / schedule.steps_per_epoch,
         "examples_per_second": progress.examples_per_second,
         "final_loss": progress.epoch.loss,
+        "losses": progress.losses.to_dict(),
+        "weights": sketch_weights(program),
         "weights_sha256": hash_weights(program),
     }
 

@@ -99,7 +99,8 @@ def train(
                     save_to=None if is_first else Path(scratch, str(index)),
                 ),
                 console=console,
-                keep_training=worker.tell if is_first else lambda entry: None,
+                keep_setup=(lambda entry: worker.tell(("setup", entry))) if is_first else lambda entry: None,
+                keep_training=(lambda entry: worker.tell(("training", entry))) if is_first else lambda entry: None,
                 is_first=is_first,
             )
             worker.phase("training")
