@@ -87,7 +87,15 @@ class Training:
         return self.folder / "checkpoints"
 
     def last_step(self) -> int:
+        """Of the checkpoints that are there."""
         return max(saved_steps(self.checkpoints), default=0)
+
+    def last_readable_step(self) -> int:
+        """Of those whose index was written to its end."""
+        return max((step for step in saved_steps(self.checkpoints) if is_readable(self.prefix(step))), default=0)
+
+    def prefix(self, step: int) -> str:
+        return str(self.checkpoints / f"ckpt-{step}")
 
     def start(self) -> BaseProcess:
         """Goes on where there is a checkpoint, and else begins."""
@@ -125,7 +133,7 @@ class Training:
 
     def values(self) -> dict[str, bytes]:
         """What the last checkpoint holds, but for the count of saves, by name."""
-        reader = tf.train.load_checkpoint(str(self.checkpoints / f"ckpt-{self.num_steps}"))
+        reader = tf.train.load_checkpoint(self.prefix(self.num_steps))
         types = reader.get_variable_to_dtype_map()
         names = [name for name in types if types[name] != tf.string and "save_counter" not in name]
         return {name: reader.get_tensor(name).tobytes() for name in names}
@@ -176,7 +184,7 @@ def run(folder: Path, num_kills: int, save_every: int = 3, seed: int = 0) -> Res
 
 def kill_once(training: Training, result: Result, chosen: random.Random, usual_life: float) -> None:
     """Starts the run, or goes on with it, and kills it; a run that ends before that is not counted."""
-    before, litter = training.last_step(), training.unfinished()
+    before, litter = training.last_readable_step(), training.unfinished()
     process = training.start()
     result.starts += 1
     if chosen.random() < 0.5:
@@ -201,17 +209,25 @@ def wait_for_save(training: Training, process: BaseProcess, chosen: random.Rando
         if training.last_step() != last:
             saves_left, last = saves_left - 1, training.last_step()
         if saves_left <= 0 and any(training.checkpoints.glob("ckpt-*_temp")):
-            time.sleep(chosen.uniform(0, 0.005))
+            time.sleep(chosen.uniform(0, 0.003))
             return
         time.sleep(0.0005)
 
 
 def count_steps_lost(training: Training, result: Result, before: int) -> None:
     """No checkpoint that was there is gone, and no more steps than those since the last save that was due."""
-    left, reached = training.last_step(), before + training.steps_begun()
+    left, reached = training.last_readable_step(), before + training.steps_begun()
     result.most_steps_lost = max(result.most_steps_lost, reached - left)
     if left < before or reached - left > training.save_every:
         result.failures.append(f"killed in step {reached}, after a start from {before}: the last checkpoint is {left}")
+
+
+def is_readable(prefix: str) -> bool:
+    try:
+        tf.train.load_checkpoint(prefix)
+    except (tf.errors.OpError, IndexError):
+        return False
+    return True
 
 
 def finish(training: Training, result: Result) -> None:

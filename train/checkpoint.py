@@ -96,6 +96,8 @@ class Checkpoints:
             if self._restore(step):
                 with contextlib.suppress(TypeError):  # a schedule follows from the step and cannot be set
                     self._optimizer.learning_rate = learning_rate
+                with contextlib.suppress(OSError):  # the next save tells
+                    remove_all_but_newest(self._save_to, step, keep_later=True)
                 return step
         raise InputError(f"--resume: there is no readable checkpoint (ckpt-<step>.index) in {self._folder}")
 

@@ -23,13 +23,16 @@ def saved_steps(folder: Path) -> list[int]:
     return [int(match[1]) for path in folder.glob("ckpt-*.index") if (match := _INDEX.fullmatch(path.name))]
 
 
-def remove_all_but_newest(folder: Path, last_step: int) -> None:
+def remove_all_but_newest(folder: Path, last_step: int, *, keep_later: bool = False) -> None:
     """Leaves the newest checkpoints up to `last_step` and what is no checkpoint's.
 
     What goes: litter of saves that were killed; older checkpoints, where `tf.train.CheckpointManager` lost the file in
-    which it keeps account of them; and those of later steps, which were damaged, or the run would have begun there.
+    which it keeps account of them, or was killed before it removed them; and, unless `keep_later`, those of later
+    steps, which could not be read, or the run would have begun there.
     """
-    kept = sorted(step for step in saved_steps(folder) if step <= last_step)[-KEPT:]
+    steps = sorted(saved_steps(folder))
+    kept = [step for step in steps if step <= last_step][-KEPT:]
+    kept += [step for step in steps if keep_later and step > last_step]
     for path in folder.iterdir():
         whole = _WHOLE.fullmatch(path.name)
         if _OURS.fullmatch(path.name) and not (whole and int(whole[1]) in kept):

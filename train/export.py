@@ -5,17 +5,18 @@ all replicas (`train.replica_state.combined`), and nothing of devices or of this
 again and compared before it takes the place of an older export.
 """
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from distribute.equivalence_check.global_state import alike
 from train.checkpoint import Checkpoints
 from train.data import eval_batches
 from train.durable import replaced
-from train.errors import InputError, MachineError
+from train.errors import InputError, MachineError, ScriptError
 from train.step import image_dtype
 from train.verification import Subject
 
@@ -41,10 +42,10 @@ def require_exportable(path: Path) -> None:
 
 
 def export_checkpoint(subject: Subject, folder: Path, step: int, path: Path) -> str:
-    """Exports the checkpoint of `step` steps; returns a line that says so.
+    """Exports the checkpoint of `step` steps in `folder` to `path`; returns a line that says so.
 
     Raises:
-      InputError: the model cannot be stored in this format, as where a layer of the user's own has no `get_config`.
+      InputError: the model cannot be stored in this format, or not all of it.
       MachineError: the checkpoint cannot be read, or the export cannot be written.
     """
     with alike(), tf.device("CPU:0"):  # the names of the layers do not count on from what verification built
@@ -53,54 +54,69 @@ def export_checkpoint(subject: Subject, folder: Path, step: int, path: Path) -> 
         if checkpoints.restore_latest() != step:
             raise MachineError(f"--export={path}: checkpoint {step} in {folder} cannot be read any more")
         images = tf.cast(_some_images(subject), program.model.inputs[0].dtype)
-        try:
-            with replaced(path) as temporary:
-                _write(program.model, temporary, path)
-                _require_same_predictions(program.model, temporary, images, path)
-        except OSError as error:
-            raise MachineError(f"--export={path} cannot be written ({error.strerror}): free some space") from error
+        with _explained(path), replaced(path) as temporary:
+            _write(program.model, temporary)
+            _require_same(program.model(images, training=False), _predict_loaded(temporary, images), path)
     kind = "Keras file" if _is_file(path) else "SavedModel"
-    return f"exported       {path} ({kind}, {step:,} steps{_note(checkpoints)})"
+    notes = [f"{kind}, {step:,} steps", *_notes(checkpoints, program.model, path)]
+    return f"exported       {path} ({'; '.join(notes)})"
 
 
-def _write(model: keras.Model, temporary: Path, path: Path) -> None:
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
     try:
-        if _is_file(path):
-            model.save(temporary)
-        else:
-            model.export(temporary, format="tf_saved_model", verbose=False)
-    except (NotImplementedError, TypeError, ValueError) as error:
-        raise InputError(f"--export={path}: Keras cannot store this model: {str(error).splitlines()[0]}") from error
+        yield
+    except ScriptError:
+        raise
+    except OSError as error:
+        raise MachineError(f"--export={path} cannot be written ({error.strerror}): free some space") from error
     except tf.errors.OpError as error:
-        raise MachineError(f"--export={path} cannot be written: {error.message.splitlines()[0]}") from error
-
-
-def _require_same_predictions(model: keras.Model, temporary: Path, images: tf.Tensor, path: Path) -> None:
-    expected = model(images, training=False).numpy().astype(np.float64)
-    found = _predict_loaded(temporary, images).astype(np.float64)
-    if np.linalg.norm(found - expected) > _TOLERANCE * np.linalg.norm(expected):
+        reason = error.message.splitlines()[0]
+        raise MachineError(f"--export={path} cannot be written ({reason}): free some space") from error
+    except (NotImplementedError, TypeError, ValueError) as error:  # by which Keras refuses
+        reason = str(error).strip().splitlines()[0]
+        other = "; a SavedModel (--export=FOLDER) holds the code of its layers" if _is_file(path) else ""
         raise InputError(
-            f"--export={path}: loaded again, the model predicts otherwise: a layer of its own keeps variables or "
-            "settings that Keras does not store"
+            f"--export={path}: Keras cannot store this model, or load it again: {reason}{other}"
+        ) from error
+
+
+def _write(model: keras.Model, temporary: Path) -> None:
+    if _is_file(temporary):
+        model.save(temporary)
+    else:
+        model.export(temporary, format="tf_saved_model", verbose=False)
+
+
+def _predict_loaded(stored: Path, images: tf.Tensor) -> tf.Tensor:
+    if _is_file(stored):
+        return keras.models.load_model(stored)(images, training=False)
+    loaded = tf.saved_model.load(stored)  # which owns the variables of its functions
+    return loaded.serve(images)
+
+
+def _require_same(expected: tf.Tensor, found: tf.Tensor, path: Path) -> None:
+    expected, found = tf.cast(expected, tf.float64), tf.cast(found, tf.float64)
+    if not tf.norm(found - expected) <= _TOLERANCE * tf.norm(expected):
+        raise InputError(
+            f"--export={path}: loaded again, the model predicts otherwise: it has variables or settings that Keras "
+            "does not store"
         )
 
 
-def _predict_loaded(stored: Path, images: tf.Tensor) -> np.ndarray:
-    if _is_file(stored):
-        return keras.models.load_model(stored)(images, training=False).numpy()
-    loaded = tf.saved_model.load(stored)  # which owns the variables of its functions
-    return loaded.serve(images).numpy()
+def _notes(checkpoints: Checkpoints, model: keras.Model, path: Path) -> Iterator[str]:
+    if checkpoints.differing_names:
+        yield f"the mean of all replicas: {', '.join(checkpoints.differing_names)}"
+    layers = {type(layer) for layer in model._flatten_layers()}
+    own = sorted(layer.__name__ for layer in layers if layer.__module__.split(".")[0] != "keras")
+    if own and _is_file(path):
+        yield f"to load it takes the code of {', '.join(own)}, a SavedModel does not"
 
 
 def _some_images(subject: Subject) -> tf.Tensor:
     recipe = subject.recipe
     batches = eval_batches(subject.source, global_batch_size=_NUM_EXAMPLES, dtype=image_dtype(recipe))
     return next(iter(batches))[0]
-
-
-def _note(checkpoints: Checkpoints) -> str:
-    names = checkpoints.differing_names
-    return f"; the mean of all replicas: {', '.join(names)}" if names else ""
 
 
 def _is_file(path: Path) -> bool:

@@ -33,6 +33,11 @@ class TestRemoveAllButNewest:
         remove_all_but_newest(tmp_path, 6)
         assert sorted(saved_steps(tmp_path)) == [5, 6]
 
+    def test_keeps_later_ones_until_there_is_another_one_to_go_on_from(self, tmp_path):
+        leave(tmp_path, *(name for step in (3, 4, 5, 6, 9) for name in checkpoint(step)))
+        remove_all_but_newest(tmp_path, 6, keep_later=True)
+        assert sorted(saved_steps(tmp_path)) == [4, 5, 6, 9]
+
     def test_steps_are_numbers_and_no_text(self, tmp_path):
         leave(tmp_path, *(name for step in (8, 9, 10, 11) for name in checkpoint(step)))
         remove_all_but_newest(tmp_path, 11)
