@@ -45,6 +45,45 @@ def plan_process_devices(
     return _describe(plan), [variables_of_process(plan, index, os.environ) for index in range(num_devices)]
 
 
+def plan_member_devices(
+    num_devices: int,
+    *,
+    num_processes: int,
+    memory_limit_mib: int | None = None,
+    kind: str = "auto",
+    policy: str | None = None,
+) -> tuple[Devices, dict[str, str]]:
+    """Plans the devices of a cluster whose processes have `num_devices` each, and looks at this machine alone.
+
+    Args:
+      num_devices: devices of each process.
+      num_processes: how many processes there are, on how many machines it may be.
+      memory_limit_mib: limit of each device, in MiB; on CPU that of all in the process together holds.
+      kind: as for `split_device`.
+      policy: as for `split_device`.
+
+    Returns:
+      All devices of the cluster, and the environment variables of this machine's process.
+
+    Raises:
+      ValueError: as `split_device`.
+      DeviceError: as `split_device`.
+    """
+    plan = plan_devices(read_inventory(), num_devices, memory_limit_mib=memory_limit_mib, kind=kind, policy=policy)
+    refuse_shared_pool(plan)
+    names = tuple(
+        f"worker:{process}/{plan.kind.upper()}:{index}"
+        for process in range(num_processes)
+        for index in range(num_devices)
+    )
+    what = f"found {describe_found()}; {num_processes} processes with {num_devices} {plan.placement} each"
+    devices = describe_plan(plan, what, names, plan.limit_enforced_by)
+    if plan.kind == "gpu":
+        return devices, dict(os.environ)
+    limit = None if memory_limit_mib is None else memory_limit_mib * num_devices
+    return devices, child_environment(os.environ, limit)
+
+
 def variables_of_process(plan: DevicePlan, index: int, environment: Mapping[str, str]) -> dict[str, str]:
     """The environment of one process: on CPU its allocator's cap, on a GPU the one that it may see."""
     if plan.kind == "cpu":

@@ -28,28 +28,6 @@ def make_strategy(devices: Devices) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(list(devices.names), cross_device_ops=_cross_device_ops(devices))
 
 
-def make_worker_strategy(devices: Devices, *, num_processes: int, shares_device: bool) -> tf.distribute.Strategy:
-    """This process's part of one strategy over all processes that ``TF_CONFIG`` names, with a replica in each.
-
-    To be called before the first TensorFlow operation. It returns when all of them are there, and it takes SIGTERM for
-    itself: install handlers afterwards. One process alone gets what `make_strategy` makes.
-
-    Args:
-      devices: this process's one device.
-      num_processes: how many processes there are.
-      shares_device: other processes run on the same GPU, or on the same CPU. They sum gradients in a ring over gRPC,
-        since NCCL refuses two ranks on one GPU; otherwise the choice is TensorFlow's.
-    """
-    if num_processes == 1:
-        return make_strategy(devices)
-    implementations = tf.distribute.experimental.CommunicationImplementation
-    return tf.distribute.MultiWorkerMirroredStrategy(
-        communication_options=tf.distribute.experimental.CommunicationOptions(
-            implementation=implementations.RING if shares_device else implementations.AUTO
-        )
-    )
-
-
 def _check_existence(devices: Devices) -> None:
     logical = [device.name.removeprefix("/device:") for device in tf.config.list_logical_devices()]
     missing = [name for name in devices.names if name not in logical]

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from distribute.worker_strategy import num_processes_of
+
 Decide = Callable[[int, bool], tuple[int, bool]]
 """Takes a signal number (0 for none) and whether a checkpoint is due; returns those that hold for all processes."""
 
@@ -17,7 +19,7 @@ def make_agreement(strategy: tf.distribute.Strategy) -> Decide:
 
     Any process can stop all; when to save is the first one's decision.
     """
-    if _num_processes(strategy) == 1:
+    if num_processes_of(strategy) == 1:
         return lambda signal_number, save_due: (signal_number, save_due)
 
     @tf.function
@@ -35,8 +37,3 @@ def make_agreement(strategy: tf.distribute.Strategy) -> Decide:
         return int(wishes[:, 0].max()), bool(wishes[0, 1])
 
     return decide
-
-
-def _num_processes(strategy: tf.distribute.Strategy) -> int:
-    resolver = strategy.cluster_resolver
-    return len(resolver.cluster_spec().as_dict().get("worker", [None])) if resolver else 1

@@ -42,6 +42,14 @@ def define_isolation_flag() -> None:
     )
 
 
+def define_cluster_flags() -> None:
+    """How long processes of a cluster wait for each other, in seconds."""
+    flags.DEFINE_float("form_timeout", 120.0, "Seconds for all processes of a cluster to come.", lower_bound=1.0)
+    flags.DEFINE_float(
+        "notice_timeout", 30.0, "Seconds without a sign of life after which a process is given up.", lower_bound=1.0
+    )
+
+
 def define_target_flags() -> None:
     """What of the user's own to check, and for how many updates."""
     flags.DEFINE_string(

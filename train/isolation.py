@@ -43,7 +43,7 @@ def run_in_processes(values: flags.FlagValues, recipe: Recipe, folder: "RunFolde
     require_batch_for_each_replica(recipe, devices)
 
     if values.verify != "off":
-        recording.report = with_command(_prove(values, recording), values, sys.argv[0])
+        recording.report = with_command(prove_in_process(values, recording), values, sys.argv[0])
         recording.print_report(verbose=values.verbose)
     recording.report = _with_memory(recording.report, devices)
     if not recording.report.ok or values.steps == 0:
@@ -60,12 +60,24 @@ def run_in_processes(values: flags.FlagValues, recipe: Recipe, folder: "RunFolde
     return 0
 
 
-def _prove(values: flags.FlagValues, recording: "Recording") -> Report:
-    with _explaining("the process that verifies", None) as stop:
+def with_log(environment: Mapping[str, str]) -> dict[str, str]:
+    """TensorFlow's whole log, which nobody sees: it explains what ends a process."""
+    return {**environment, "TF_CPP_MIN_LOG_LEVEL": "0"}
+
+
+def prove_in_process(values: flags.FlagValues, recording: "Recording") -> Report:
+    """Verifies on logical devices of a process that ends with them.
+
+    Raises:
+      ScriptError: what that process told.
+      Stopped: a signal ended it.
+    """
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
+    with explaining("the process that verifies", None) as stop:
         (report,) = run_on_this_machine(
             "train.worker:prove",
             {"argv": sys.argv},
-            [os.environ],
+            [environment],
             on_news=lambda index, entry: recording.keep_transport(entry),
             stop=lambda: stop.number,
         )
@@ -79,14 +91,16 @@ def _train(
     folder: "RunFolder",
     recording: "Recording",
 ) -> list[dict[str, Any]]:
-    device = {"kind": devices.kind, "memory_limit_mib": devices.memory_limit_mib, "policy": values.memory_policy}
-    if not values.debug:  # nobody sees TensorFlow's log, and it explains what ends a process
-        environments = [{**one, "TF_CPP_MIN_LOG_LEVEL": "0"} for one in environments]
+    device = {
+        "num_devices": 1,
+        "kind": devices.kind,
+        "memory_limit_mib": devices.memory_limit_mib,
+        "policy": values.memory_policy,
+    }
     with (
         tempfile.TemporaryDirectory(prefix="train-replicas-") as scratch,
-        _explaining("replica", devices.memory_limit_mib) as stop,
+        explaining("replica", devices.memory_limit_mib) as stop,
     ):
-        keep = {"setup": recording.keep_setup, "training": recording.add_training}
         arguments = {
             "argv": sys.argv,
             "device": device,
@@ -98,15 +112,15 @@ def _train(
         return run_on_this_machine(
             "train.worker:train",
             arguments,
-            environments,
-            on_news=lambda index, news: keep[news[0]](news[1]),
+            environments if values.debug else [with_log(one) for one in environments],
+            on_news=lambda index, news: recording.keep(*news),
             stop=lambda: stop.number,
             show_all=values.debug,
         )
 
 
 @contextlib.contextmanager
-def _explaining(who: str, limit_mib: int | None) -> Iterator[StopSignals]:
+def explaining(who: str, limit_mib: int | None) -> Iterator[StopSignals]:
     """Hands a signal on to the processes, which say what they do about it, and explains what ended them."""
     with StopSignals(finish_step=True, silent=True) as stop:
         try:

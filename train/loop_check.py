@@ -15,6 +15,7 @@ from distribute import Check, Program
 from train.loop import StepFunction
 
 NAME = "update_equivalence/loop"
+CLUSTER = "update_equivalence/cluster"
 
 # Both runs are in the training dtype, and an optimizer that divides by its gradients (Adam) makes full steps out of the
 # rounding of those that are zero: the bias before a BatchNorm, the key bias of an attention. So each variable is held
@@ -31,7 +32,9 @@ Values = list[np.ndarray]
 """The update of each variable, then what the step returned, in the order of its names."""
 
 
-def check_loop(step_function: StepFunction, program: Program, reference: Program, batches: tf.data.Dataset) -> Check:
+def check_loop(
+    step_function: StepFunction, program: Program, reference: Program, batches: tf.data.Dataset, *, name: str = NAME
+) -> Check:
     """Runs one step of the loop and one of a single device on the same batch; leaves `program` as it was.
 
     Args:
@@ -39,6 +42,7 @@ def check_loop(step_function: StepFunction, program: Program, reference: Program
       program: the program that it trains.
       reference: the same recipe, built on one device; its values are overwritten.
       batches: the global batches (images, labels) of training, whose form the function is traced for.
+      name: of the check.
     """
     initial = _values(program)
     means = step_function(iter(batches))
@@ -47,14 +51,14 @@ def check_loop(step_function: StepFunction, program: Program, reference: Program
     try:
         expected, *reordered = _single_device(reference, initial, next(iter(batches)))
     except tf.errors.ResourceExhaustedError:
-        return skipped_loop_check("the whole batch does not fit on one device")
+        return skipped_loop_check("the whole batch does not fit on one device", name)
     names = [variable.path for variable in _variables(program)] + [f"returned {name}" for name in sorted(means)]
-    return _judge(names, actual, expected, reordered)
+    return _judge(name, names, actual, expected, reordered)
 
 
-def skipped_loop_check(reason: str) -> Check:
+def skipped_loop_check(reason: str, name: str = NAME) -> Check:
     """The check where it cannot be made."""
-    return Check(NAME, "skipped", detail=reason)
+    return Check(name, "skipped", detail=reason)
 
 
 def _single_device(reference: Program, initial: Sequence[np.ndarray], batch: Sequence[tf.Tensor]) -> list[Values]:
@@ -79,7 +83,7 @@ def _outcome(program: Program, initial: Sequence[np.ndarray], means: Mapping[str
     return updates + [np.asarray(means[name], np.float64) for name in sorted(means)]
 
 
-def _judge(names: Sequence[str], actual: Values, expected: Values, reordered: Sequence[Values]) -> Check:
+def _judge(check: str, names: Sequence[str], actual: Values, expected: Values, reordered: Sequence[Values]) -> Check:
     total = float(np.sqrt(sum(np.sum(np.square(value)) for value in expected)))
     rows = []
     for name, value, wanted, *others in zip(names, actual, expected, *reordered, strict=True):
@@ -96,7 +100,7 @@ def _judge(names: Sequence[str], actual: Values, expected: Values, reordered: Se
     if differing:
         more = f" and {len(differing) - _MOST_NAMED} more" if len(differing) > _MOST_NAMED else ""
         detail += f"; differ: {', '.join(differing[:_MOST_NAMED])}{more}"
-    return Check(NAME, "failed" if excess > 1 else "passed", observed, allowed, detail)
+    return Check(check, "failed" if excess > 1 else "passed", observed, allowed, detail)
 
 
 def _variables(program: Program) -> list[Any]:

@@ -3,6 +3,7 @@
 python train/main.py --virtual_gpus=2 --memory_limit=1024
 """
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from absl import flags
 
 from train import flags as train_flags
 from train import script
+from train.errors import InputError
 
 if TYPE_CHECKING:
     from configs.recipe import Recipe
@@ -23,6 +25,7 @@ FLAGS = flags.FLAGS
 def main() -> int:
     """Trains what the flags ask for and writes ``report.json``; returns the exit code."""
     # Imported in the functions, so that --help and a misspelt flag answer before TensorFlow has loaded.
+    from train.cluster_member import find_member, open_member_folder, run_as_member
     from train.export import require_exportable
     from train.fingerprint import recipe_fields
     from train.proof import require_known_causes
@@ -35,9 +38,17 @@ def main() -> int:
     require_known_causes(FLAGS.accept)
     if FLAGS.export:
         require_exportable(Path(FLAGS.export))
-    folder = open_run_folder(FLAGS.output_dir, resume=FLAGS.resume)
+    member = find_member(os.environ)
+    if member:
+        if FLAGS.isolation == "process":
+            raise InputError("--isolation=process starts processes of its own: leave it out on a cluster (TF_CONFIG)")
+        folder, own_folder = open_member_folder(FLAGS, member)
+    else:
+        folder = own_folder = open_run_folder(FLAGS.output_dir, resume=FLAGS.resume)
     if FLAGS.resume:
         require_same_run(folder, {"recipe": recipe_fields(recipe)})
+    if member:
+        return leave_report(own_folder, lambda recording: run_as_member(FLAGS, recipe, member, folder, recording))
     return leave_report(folder, lambda recording: run(recipe, folder, recording))
 
 
@@ -88,6 +99,7 @@ def define_flags() -> None:
     """Every flag of this script; a process of ``--isolation=process`` has the same."""
     train_flags.define_device_flags()
     train_flags.define_isolation_flag()
+    train_flags.define_cluster_flags()
     train_flags.define_recipe_flags()
     train_flags.define_verification_flags(may_be_off=True)
     train_flags.define_output_flags()

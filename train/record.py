@@ -56,6 +56,13 @@ class Recording:
         self._folder = folder
         self._before = self.training
 
+    def keep(self, section: str, entry: Any) -> None:
+        """Takes over what a process of the run tells: ``setup``, ``training``, or more of the ``report``."""
+        if section == "report":
+            self.report = self.report.merge(entry)
+        elif section in ("setup", "training"):
+            {"setup": self.keep_setup, "training": self.add_training}[section](entry)
+
     def keep_transport(self, entry: dict[str, Any]) -> None:
         """Takes over what was found on the ways between devices."""
         self.transport = entry

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from distribute.worker_strategy import process_index
+
 
 class ReplicaState:
     """The non-trainable variables of a model, seed generators included, with the value on each replica."""
@@ -42,7 +44,7 @@ class ReplicaState:
             if len(copies) != num_replicas:
                 copies = [combined(copies)] * num_replicas
             local = self._strategy.experimental_local_results(variable)
-            first = _process_index(self._strategy) * len(local)
+            first = process_index(self._strategy) * len(local)
             for copy, value in zip(local, copies[first:], strict=False):
                 copy.assign(value)
 
@@ -72,7 +74,3 @@ def combined(copies: np.ndarray) -> np.ndarray:
 
 def _agree(copies: np.ndarray) -> bool:
     return all(copy.tobytes() == copies[0].tobytes() for copy in copies)
-
-
-def _process_index(strategy: tf.distribute.Strategy) -> int:
-    return strategy.cluster_resolver.task_id or 0 if strategy.cluster_resolver else 0

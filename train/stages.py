@@ -19,6 +19,7 @@ from train.dataset_source import load_source
 from train.export import export_checkpoint
 from train.fingerprint import Fingerprint, take_fingerprint
 from train.loop import StepFunction, make_train_function
+from train.loop_check import CLUSTER, check_loop
 from train.placement import print_placement_once
 from train.resume import require_same_run, warn_of_other_code
 from train.run_folder import RunFolder
@@ -73,6 +74,12 @@ def make_trainee(
     if values.log_device_placement:
         step_function = print_placement_once(step_function, console)
     return Trainee(strategy, program, step_function)
+
+
+def check_step_of_cluster(subject: Subject, trainee: Trainee) -> Report:
+    """Holds one step over all processes against one device of this one; all processes have to take part."""
+    check = check_loop(trainee.step_function, trainee.program, subject.build(), subject.batches(), name=CLUSTER)
+    return Report(checks=[check])
 
 
 def prove(values: flags.FlagValues, subject: Subject, devices: Devices, console: Console) -> tuple[Report, Trainee]:

@@ -23,12 +23,12 @@ def explained(failure: WorkerFailedError, who: str, limit_mib: int | None) -> Ba
 
     Args:
       failure: which process, and how it ended.
-      who: what that process was: ``replica``, whose number is added, or something of which there is one.
+      who: what that process was: ``replica`` or ``process``, whose number is added, or something of which there is one.
       limit_mib: the limit that it ran under, None without one.
     """
     outcome = failure.outcome
-    if who == "replica":
-        who = f"replica {failure.index}"
+    if who in ("replica", "process"):
+        who = f"{who} {failure.index}"
     kind = next((name for name in outcome.error_types if name in _OURS or name == "Stopped"), "")
     if failure.lost:
         return errors.MachineError(f"{who} does not answer any more, so all processes were ended; --resume goes on")
@@ -49,8 +49,9 @@ def _death(outcome: Outcome, who: str, limit_mib: int | None) -> str:
             f"{who} {outcome.message}{_under(limit_mib)}, which on a CPU can be how a kernel runs out of memory: use "
             "more --memory_limit; if it dies without one too, it is the program's own fault"
         )
-    reason = ", as the system does to a process when memory is short" if outcome.signal == signal.SIGKILL else ""
-    return f"{who} {outcome.message}{reason}{_last_words(outcome)}; all other processes were ended; --resume goes on"
+    killed = outcome.signal == signal.SIGKILL  # which leaves no time for last words
+    reason = ", as the system does to a process when memory is short" if killed else _last_words(outcome)
+    return f"{who} {outcome.message}{reason}; all other processes were ended; --resume goes on"
 
 
 def _under(limit_mib: int | None) -> str:
