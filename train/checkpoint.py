@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from distribute import Program
-from train.checkpoint_files import KEPT, remove_all_but_newest, saved_steps
+from train.checkpoint_files import KEPT, remove_all_but_newest, remove_unreadable_state, saved_steps
 from train.epoch_means import EpochMeans
 from train.errors import InputError, MachineError, tell
 from train.finite import require_finite_variables
@@ -49,6 +49,7 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(
             model=program.model, optimizer=program.optimizer, replicas=self._holders, epoch=self._epoch
         )
+        remove_unreadable_state(self._save_to)
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(self._save_to), max_to_keep=KEPT)
 
     @property

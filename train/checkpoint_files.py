@@ -23,6 +23,17 @@ def saved_steps(folder: Path) -> list[int]:
     return [int(match[1]) for path in folder.glob("ckpt-*.index") if (match := _INDEX.fullmatch(path.name))]
 
 
+def remove_unreadable_state(folder: Path) -> None:
+    """Removes the file in which `tf.train.CheckpointManager` keeps account, where it is no text: it raises on that."""
+    state = folder / "checkpoint"
+    try:
+        state.read_text()
+    except UnicodeDecodeError:
+        state.unlink()
+    except FileNotFoundError:
+        pass
+
+
 def remove_all_but_newest(folder: Path, last_step: int, *, keep_later: bool = False) -> None:
     """Leaves the newest checkpoints up to `last_step` and what is no checkpoint's.
 

@@ -154,6 +154,7 @@ class TestPlans:
         assert plan.largest[0].size_bytes > plan.largest[-1].size_bytes
         assert plan.peak_mib > plan.activations_mib > 0
 
+    @pytest.mark.proof
     def test_a_quick_plan_leaves_more_room(self):
         with MemoryPlanner(TARGETS + "conv_program", TARGETS + "images", num_replicas=4, quick=True) as planner:
             plan = planner.plan()

@@ -62,6 +62,7 @@ class TestSmallest:
         assert (report.smallest.num_replicas, report.smallest.num_rows) == (3, 3)
         assert "strategy=strategy" in report.smallest.rerun
 
+    @pytest.mark.proof
     def test_what_was_accepted_is_no_part_of_it(self):
         build = program(lambda: programs.mlp(keras.layers.BatchNormalization()))
         accept = ("local_batch_statistics",)

@@ -29,11 +29,10 @@ class TestInnocentPrograms:
     @pytest.mark.parametrize(
         "optimizer",
         [
-            keras.optimizers.AdamW,
             keras.optimizers.Lion,
             *(
                 pytest.param(one, marks=pytest.mark.proof)
-                for one in (keras.optimizers.RMSprop, keras.optimizers.Adafactor)
+                for one in (keras.optimizers.AdamW, keras.optimizers.RMSprop, keras.optimizers.Adafactor)
             ),
         ],
     )

@@ -115,6 +115,7 @@ class TestExport:
         np.testing.assert_allclose(found, predict_by_hand(checkpoint, images), rtol=1e-4, atol=1e-4)
         assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "recipe.py", "run", "elsewhere"])
 
+    @pytest.mark.proof
     def test_of_synchronised_statistics_says_nothing_of_a_mean_and_replaces_an_older_one(self, tmp_path, images):
         for steps in (3, 5):
             again = ["--resume"] if steps == 5 else []
@@ -151,6 +152,7 @@ class TestRefusals:
     def test_without_training(self, tmp_path):
         assert_refused(run_main(tmp_path, LOCAL, "--steps=0", "--export=m.keras"), 1, "--steps=0 only verifies")
 
+    @pytest.mark.proof
     @pytest.mark.parametrize(
         ("layer", "words"), [("Known(3.0)", "predicts otherwise"), ("Unknown(3.0)", "holds the code of its layers")]
     )

@@ -13,7 +13,7 @@ from tests.process import run_main as run_whole_main
 
 REPORT_KEYS = {
     "schema_version", "ok", "environment", "devices", "checks", "causes", "explanations", "smallest_failure",
-    "accepted", "notes", "variables", "memory", "training", "transport",
+    "accepted", "notes", "variables", "memory", "training", "transport", "setup",
 }  # fmt: skip
 
 
@@ -79,6 +79,7 @@ class TestTraining:
         assert checkpoints_of(tmp_path) == ["ckpt-25.index"]
         assert "test accuracy" in result.stdout
 
+    @pytest.mark.proof
     def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(self, tmp_path):
         flags = ["--virtual_gpus=2", "--deterministic"]
         assert run_main(*flags, "--steps=30", f"--output_dir={tmp_path / 'whole'}").returncode == 0
@@ -137,6 +138,7 @@ class TestTraining:
         assert report["ok"] is False
         assert f"ckpt-{report['training']['steps']}.index" in checkpoints_of(tmp_path)
 
+    @pytest.mark.proof
     def test_a_signal_in_the_final_evaluation_keeps_what_training_gave(self, tmp_path):
         (tmp_path / "recipe.py").write_text(STOPS_ITSELF)
         flags = [f"--config={tmp_path / 'recipe.py'}", "--steps=3", f"--output_dir={tmp_path / 'run'}"]
@@ -150,6 +152,7 @@ class TestTraining:
         assert report["training"]["final_loss"] > 0
         assert report["training"]["test_accuracy"] is None
 
+    @pytest.mark.proof
     def test_output_that_nobody_reads_any_more_stops_with_the_state_saved(self, tmp_path):
         result = run_main_until_output_is_closed("--verify=off", "--epochs=1000", f"--output_dir={tmp_path}")
         assert result.returncode == 128 + signal.SIGPIPE, result.stderr

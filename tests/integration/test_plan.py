@@ -62,6 +62,7 @@ class TestUsersOwn:
         (path,) = (tmp_path / "runs").glob("*/plan.json")
         assert json.loads(path.read_text())["num_replicas"] == 1
 
+    @pytest.mark.proof
     def test_a_build_that_fails_is_told(self, tmp_path):
         (tmp_path / "mine.py").write_text(USERS)
         result = run_script_in_fork("train/plan.py", "--target=mine:fails", "--data=mine:batches", cwd=tmp_path)

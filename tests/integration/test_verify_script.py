@@ -142,6 +142,7 @@ def status_of(report):
 
 
 class TestVerdicts:
+    @pytest.mark.proof
     def test_a_compiled_model_and_a_list_memory_included(self, project):
         flags = ["--memory_limit=64", "--check_steps=3", "--virtual_gpus=4", "--output_dir=out"]
         result = run_script(

@@ -59,7 +59,9 @@ def single(source):
 
 
 class TestAgreementWithOneDevice:
-    @pytest.mark.parametrize("num_replicas", [2, 3, 4, 8])
+    @pytest.mark.parametrize(
+        "num_replicas", [2, pytest.param(3, marks=pytest.mark.proof), 4, pytest.param(8, marks=pytest.mark.proof)]
+    )
     def test_after_twenty_steps(self, strategy_of, source, single, num_replicas):
         program, history, test = run(strategy_of(num_replicas), source)
         expected_program, expected_history, expected_test = single
