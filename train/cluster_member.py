@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import psutil
 from absl import flags
 
 from configs.recipe import Recipe
@@ -120,7 +121,7 @@ def _train(
 ) -> dict[str, Any] | None:
     environment = {**environment, "TF_CONFIG": member.tf_config()}
     num_devices = len(devices.names) // len(member.addresses)
-    watch = _Forming(member, values.form_timeout)
+    watch = _Watch(member, values.form_timeout, values.notice_timeout)
     with (
         tempfile.TemporaryDirectory(prefix="train-member-") as scratch,
         _naming(member),
@@ -152,12 +153,16 @@ def _train(
     return result
 
 
-class _Forming:
-    """Bounds how long this process waits for all others to come."""
+class _Watch:
+    """Bounds how long this process waits: for all others to come, and for its own child to run.
 
-    def __init__(self, member: Member, timeout_s: float):
-        self._member, self._timeout_s = member, timeout_s
-        self._deadline = time.monotonic() + timeout_s + _GRACE_S
+    Of a peer that does not answer TensorFlow tells the child.
+    """
+
+    def __init__(self, member: Member, form_timeout_s: float, notice_timeout_s: float):
+        self._member, self._timeout_s, self._notice_timeout_s = member, form_timeout_s, notice_timeout_s
+        self._deadline = time.monotonic() + form_timeout_s + _GRACE_S
+        self._seen_running = time.monotonic()
 
     def joined(self) -> None:
         """They have all come."""
@@ -167,9 +172,17 @@ class _Forming:
         """0, as long as there is time.
 
         Raises:
-          MachineError: somebody did not come.
+          MachineError: somebody did not come, or the child was stopped.
         """
-        if time.monotonic() < self._deadline:
+        now = time.monotonic()
+        if not any(child.status() == psutil.STATUS_STOPPED for child in psutil.Process().children()):
+            self._seen_running = now
+        if now - self._seen_running > self._notice_timeout_s:
+            raise MachineError(
+                f"process {self._member.index} was stopped, as by SIGSTOP, for --notice_timeout="
+                f"{self._notice_timeout_s:g} s, so all processes were ended; --resume goes on"
+            )
+        if now < self._deadline:
             return 0
         raise _did_not_come(self._member, self._timeout_s)
 
