@@ -77,11 +77,15 @@ def plan_member_devices(
         for index in range(num_devices)
     )
     what = f"found {describe_found()}; {num_processes} processes with {num_devices} {plan.placement} each"
-    devices = describe_plan(plan, what, names, plan.limit_enforced_by)
     if plan.kind == "gpu":
-        return devices, dict(os.environ)
-    limit = None if memory_limit_mib is None else memory_limit_mib * num_devices
-    return devices, child_environment(os.environ, limit)
+        return describe_plan(plan, what, names, plan.limit_enforced_by), dict(os.environ)
+    if memory_limit_mib is None:
+        return describe_plan(plan, what, names, ""), child_environment(os.environ, None)
+    enforced_by = "TensorFlow's allocator, for all devices of a process together"
+    return (
+        describe_plan(plan, what, names, enforced_by),
+        child_environment(os.environ, memory_limit_mib * num_devices),
+    )
 
 
 def variables_of_process(plan: DevicePlan, index: int, environment: Mapping[str, str]) -> dict[str, str]:

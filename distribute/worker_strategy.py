@@ -92,6 +92,7 @@ class _SeveralCpus(tf.distribute.MultiWorkerMirroredStrategy):
     """With a replica on each logical CPU of a process; TensorFlow's own class has one replica there."""
 
     def __init__(self, num_cpus: int, options: Any) -> None:
+        # Not the parent's own: it would make TensorFlow's implementation, and join the cluster by it.
         tf.distribute.Strategy.__init__(self, _SeveralCpusExtended(self, num_cpus, options))
 
 

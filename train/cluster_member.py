@@ -4,20 +4,20 @@ As with ``--isolation=process`` it trains nothing itself and watches the process
 that has lost another one, or lets it wait: only from outside does every end become a message and an exit code.
 """
 
+import dataclasses
 import functools
 import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import psutil
 from absl import flags
 
 from configs.recipe import Recipe
-from distribute import Devices
+from distribute import Devices, Report
 from distribute.cluster import Member, WorkerFailedError, run_on_this_machine
 from distribute.cluster_processes.address import split_address
 from distribute.cluster_processes.config_error import ClusterConfigError
@@ -28,15 +28,18 @@ from distribute.process_devices import plan_member_devices
 from train.device_flags import with_device_flags
 from train.errors import InputError, MachineError, tell
 from train.from_flags import require_batch_for_each_replica
-from train.isolation import explaining, prove_in_process, with_log
+from train.isolation import explaining, prove_in_process, with_log, with_memory
+from train.loop_check import CLUSTER, skipped_loop_check
 from train.proof import exit_code_of
 from train.rerun import with_command
 from train.run_folder import RunFolder, open_run_folder
+from train.verification import reason_against_loop_check
 
 if TYPE_CHECKING:
     from train.record import Recording
 
-_SLURM_PORT = 23450
+# Of the first task of a node. Jobs that share a node differ by their numbers, so that most take other ports.
+_FIRST_SLURM_PORT, _PORTS_OF_A_JOB, _NUM_JOBS = 20_000, 32, 300
 # The name of a Kubernetes Service may appear seconds after its pod.
 _KUBERNETES_NAME_S = 20.0
 # TensorFlow is first to say that somebody did not come; this process ends it if it does not.
@@ -55,7 +58,7 @@ def find_member(environment: Mapping[str, str]) -> Member | None:
         if "TF_CONFIG" in environment:
             member = read_tf_config(environment["TF_CONFIG"], **patience)
         else:
-            found = slurm_member(environment, _SLURM_PORT)
+            found = slurm_member(environment, _slurm_port(environment))
             if found is None:
                 return None
             member = found
@@ -63,6 +66,11 @@ def find_member(environment: Mapping[str, str]) -> Member | None:
     except ClusterConfigError as error:
         raise InputError(str(error)) from error
     return member if len(member.addresses) > 1 else None
+
+
+def _slurm_port(environment: Mapping[str, str]) -> int:
+    job = environment.get("SLURM_JOB_ID", "")
+    return _FIRST_SLURM_PORT + _PORTS_OF_A_JOB * (int(job) % _NUM_JOBS if job.isdigit() else 0)
 
 
 def open_member_folder(values: flags.FlagValues, member: Member) -> tuple[RunFolder, RunFolder]:
@@ -96,12 +104,15 @@ def run_as_member(
         tell(f"warning: {warning}")
     require_batch_for_each_replica(recipe, devices)
 
+    own = dataclasses.replace(devices, names=_own_names(devices, member))
     if values.verify != "off":
         recording.report = with_command(prove_in_process(values, recording), values, sys.argv[0])
         recording.print_report(verbose=values.verbose)
+    recording.report = with_memory(recording.report, own)
     if not recording.report.ok or values.steps == 0:
         return exit_code_of(recording.report)
-    result = _train(values, devices, member, environment, folder, recording)
+    check_step = _checks_step(values, recording)
+    result = _train(values, devices, member, environment, folder, recording, check_step=check_step)
     if result is None:
         recording.print_report(verbose=values.verbose)
         return exit_code_of(recording.report)
@@ -111,6 +122,24 @@ def run_as_member(
     return 0
 
 
+def _own_names(devices: Devices, member: Member) -> tuple[str, ...]:
+    number = len(devices.names) // len(member.addresses)
+    return devices.names[member.index * number : (member.index + 1) * number]
+
+
+def _checks_step(values: flags.FlagValues, recording: "Recording") -> bool:
+    """Whether the step over all processes is to be verified; notes why not, where verification was asked for.
+
+    All processes decide alike: they have proved the same recipe.
+    """
+    if values.verify not in ("all", "gradients"):
+        return False
+    reason = reason_against_loop_check(recording.report)
+    if reason:
+        recording.keep("report", Report(checks=[skipped_loop_check(reason, CLUSTER)]))
+    return not reason
+
+
 def _train(
     values: flags.FlagValues,
     devices: Devices,
@@ -118,32 +147,35 @@ def _train(
     environment: Mapping[str, str],
     folder: RunFolder,
     recording: "Recording",
+    *,
+    check_step: bool,
 ) -> dict[str, Any] | None:
+    """What the process that trains finished with; None where the step over all processes is wrong."""
     environment = {**environment, "TF_CONFIG": member.tf_config()}
-    num_devices = len(devices.names) // len(member.addresses)
     watch = _Watch(member, values.form_timeout, values.notice_timeout)
     with (
         tempfile.TemporaryDirectory(prefix="train-member-") as scratch,
-        _naming(member),
-        explaining("process", devices.memory_limit_mib) as stop,
-        _as_number(member),
+        explaining(functools.partial(_who, member), devices.memory_limit_mib) as stop,
     ):
         (result,) = run_on_this_machine(
             "train.worker:train",
             {
                 "argv": sys.argv,
                 "device": {
-                    "num_devices": num_devices,
+                    "num_devices": len(_own_names(devices, member)),
                     "kind": devices.kind,
                     "memory_limit_mib": devices.memory_limit_mib,
                     "policy": values.memory_policy,
                 },
-                "num_processes": len(member.addresses),
-                "shares_device": devices.placement == "virtual" or devices.kind == "cpu",
+                "cluster": {
+                    "num_processes": len(member.addresses),
+                    "shares_device": devices.placement == "virtual" or devices.kind == "cpu",
+                    "patience": [values.form_timeout, values.notice_timeout],
+                },
                 "folder": str(folder.path),
                 "scratch": scratch,
                 "first_index": member.index,
-                "patience": [values.form_timeout, values.notice_timeout],
+                "check_step": check_step,
             },
             [environment if values.debug else with_log(environment)],
             on_news=lambda index, news: watch.joined() if news[0] == "joined" else recording.keep(*news),
@@ -151,6 +183,14 @@ def _train(
             show_all=values.debug,
         )
     return result
+
+
+def _who(member: Member, failure: WorkerFailedError) -> str:
+    """The process that failed by its number and address: this one, or one that is lost."""
+    index = member.index
+    if failure.lost:
+        index = failure.index + (member.has_chief and failure.lost == "worker")
+    return f"process {index} ({member.addresses[index]})"
 
 
 class _Watch:
@@ -179,8 +219,8 @@ class _Watch:
             self._seen_running = now
         if now - self._seen_running > self._notice_timeout_s:
             raise MachineError(
-                f"process {self._member.index} was stopped, as by SIGSTOP, for --notice_timeout="
-                f"{self._notice_timeout_s:g} s, so all processes were ended; --resume goes on"
+                f"process {self._member.index} ({self._member.address}) was stopped, as by SIGSTOP, for "
+                f"--notice_timeout={self._notice_timeout_s:g} s, so all processes were ended; --resume goes on"
             )
         if now < self._deadline:
             return 0
@@ -206,26 +246,3 @@ def _answers(address: str) -> bool:
             return True
     except OSError:
         return False
-
-
-@contextmanager
-def _as_number(member: Member) -> Iterator[None]:
-    """The process on this machine by its number in the cluster; one that is lost has that already."""
-    try:
-        yield
-    except WorkerFailedError as failure:
-        if failure.lost:
-            raise
-        raise WorkerFailedError(member.index, failure.outcome) from failure
-
-
-@contextmanager
-def _naming(member: Member) -> Iterator[None]:
-    """Says where a process of the message is to be found."""
-    try:
-        yield
-    except MachineError as error:
-        named = [index for index in range(len(member.addresses)) if str(error).startswith(f"process {index} ")]
-        if not named:
-            raise
-        raise MachineError(f"{error} ({member.addresses[named[0]]})") from error.__cause__

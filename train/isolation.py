@@ -9,7 +9,7 @@ import dataclasses
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
@@ -45,14 +45,14 @@ def run_in_processes(values: flags.FlagValues, recipe: Recipe, folder: "RunFolde
     if values.verify != "off":
         recording.report = with_command(prove_in_process(values, recording), values, sys.argv[0])
         recording.print_report(verbose=values.verbose)
-    recording.report = _with_memory(recording.report, devices)
+    recording.report = with_memory(recording.report, devices)
     if not recording.report.ok or values.steps == 0:
         return exit_code_of(recording.report)
 
     results = _train(values, devices, environments, folder, recording)
     recording.training |= results[0]["test"]
     peaks = [result["peak_mib"] for result in results]
-    recording.report = _with_memory(recording.report, devices, peaks)
+    recording.report = with_memory(recording.report, devices, peaks)
     recording.print_summary()
     if None not in peaks:
         each = ", ".join(f"{peak:.1f}" for peak in peaks)
@@ -73,7 +73,7 @@ def prove_in_process(values: flags.FlagValues, recording: "Recording") -> Report
       Stopped: a signal ended it.
     """
     environment = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
-    with explaining("the process that verifies", None) as stop:
+    with explaining(lambda failure: "the process that verifies", None) as stop:
         (report,) = run_on_this_machine(
             "train.worker:prove",
             {"argv": sys.argv},
@@ -99,13 +99,12 @@ def _train(
     }
     with (
         tempfile.TemporaryDirectory(prefix="train-replicas-") as scratch,
-        explaining("replica", devices.memory_limit_mib) as stop,
+        explaining(lambda failure: f"replica {failure.index}", devices.memory_limit_mib) as stop,
     ):
         arguments = {
             "argv": sys.argv,
             "device": device,
-            "num_processes": len(environments),
-            "shares_device": devices.placement == "virtual",
+            "cluster": {"num_processes": len(environments), "shares_device": devices.placement == "virtual"},
             "folder": str(folder.path),
             "scratch": scratch,
         }
@@ -120,19 +119,24 @@ def _train(
 
 
 @contextlib.contextmanager
-def explaining(who: str, limit_mib: int | None) -> Iterator[StopSignals]:
-    """Hands a signal on to the processes, which say what they do about it, and explains what ended them."""
+def explaining(who: Callable[[WorkerFailedError], str], limit_mib: int | None) -> Iterator[StopSignals]:
+    """Hands a signal on to the processes, which say what they do about it, and explains what ended them.
+
+    Args:
+      who: names the process that failed.
+      limit_mib: that it ran under, None without one.
+    """
     with StopSignals(finish_step=True, silent=True) as stop:
         try:
             yield stop
         except WorkerFailedError as failure:
             raise_if_stopped()
-            error = explained(failure, who, limit_mib)
+            error = explained(failure, who(failure), limit_mib)
             raise error from (None if error is failure else failure)
     raise_if_stopped()
 
 
-def _with_memory(report: Report, devices: Devices, peaks: Sequence[float | None] = ()) -> Report:
+def with_memory(report: Report, devices: Devices, peaks: Sequence[float | None] = ()) -> Report:
     """`report` with the limit, the names of the processes, and what their allocators counted over their whole life.
 
     What the memory check measured of a replica stays its ``peak_mib``.

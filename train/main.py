@@ -33,6 +33,8 @@ def main() -> int:
     from train.record import leave_report
     from train.resume import require_same_run
     from train.run_folder import open_run_folder
+    from train.stages import load_subject
+    from train.verification import memory_targets
 
     recipe = recipe_from_flags(FLAGS)
     require_known_causes(FLAGS.accept)
@@ -47,9 +49,14 @@ def main() -> int:
         folder = own_folder = open_run_folder(FLAGS.output_dir, resume=FLAGS.resume)
     if FLAGS.resume:
         require_same_run(folder, {"recipe": recipe_fields(recipe)})
-    if member:
-        return leave_report(own_folder, lambda recording: run_as_member(FLAGS, recipe, member, folder, recording))
-    return leave_report(folder, lambda recording: run(recipe, folder, recording))
+
+    def start(recording: "Recording") -> int:
+        recording.find_targets = lambda: memory_targets(load_subject(FLAGS, recipe))
+        if member:
+            return run_as_member(FLAGS, recipe, member, folder, recording)
+        return run(recipe, folder, recording)
+
+    return leave_report(own_folder, start)
 
 
 def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
@@ -62,9 +69,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     from train.rerun import with_command
     from train.stages import Outputs, load_subject, prove, train
     from train.transport import require_sound_transport
-    from train.verification import memory_targets
 
-    recording.find_targets = lambda: memory_targets(load_subject(FLAGS, recipe))
     if FLAGS.isolation == "process":
         return run_in_processes(FLAGS, recipe, folder, recording)
     console = recording.console

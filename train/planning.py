@@ -67,8 +67,8 @@ def describe(found: MemoryPlan) -> Iterator[str]:
     if found.num_replicas > 1:
         yield _row(
             "all-reduce",
-            f"{found.gradients_mib:.2f} MiB of gradients: not in this plan, --isolation=process needs about "
-            f"as much more",
+            f"{found.gradients_mib:.2f} MiB of gradients: not in this plan, --isolation=process needs about as "
+            "much more",
         )
     if found.extrapolated_mib is not None:
         few, more = found.small_rows

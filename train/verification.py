@@ -82,14 +82,21 @@ def verify_loop(
     """Adds to `report` the check of the training loop's own step function, which training then uses as it is."""
     if mode not in ("all", "gradients") or not report.ok:
         return report
-    statuses = {check.name: check.status for check in report.checks}
-    if report.accepted:
-        check = skipped_loop_check(f"differences were accepted: {', '.join(report.accepted)}")
-    elif statuses["randomness"] != "skipped":
-        check = skipped_loop_check("the step draws random numbers, others on one device than on several")
+    if reason := reason_against_loop_check(report):
+        check = skipped_loop_check(reason)
     else:
         check = check_loop(step_function, program, subject.build(), subject.batches())
     return report.merge(Report(checks=[check]))
+
+
+def reason_against_loop_check(report: Report) -> str:
+    """Why a step of the loop cannot be held against one device, by what `verify_recipe` found; empty where it can."""
+    if report.accepted:
+        return f"differences were accepted: {', '.join(report.accepted)}"
+    statuses = {check.name: check.status for check in report.checks}
+    if statuses["randomness"] != "skipped":
+        return "the step draws random numbers, others on one device than on several"
+    return ""
 
 
 def memory_targets(subject: Subject) -> tuple[Target, Target]:

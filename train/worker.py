@@ -1,9 +1,10 @@
-"""What runs in the processes of ``--isolation=process``: the proof in one, then the training in one for each replica.
+"""What runs in the processes of ``--isolation=process`` and of a cluster: the proof in one, then the training.
 
 The stages are those of `train.stages`, as they run without processes; here is only what a process is told and tells.
 """
 
 import _thread
+import functools
 import signal
 import time
 from collections.abc import Iterator
@@ -17,8 +18,13 @@ from train import main, script
 from train.stop_signals import Stopped, StopSignals
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from distribute import Devices
     from distribute.cluster_processes.worker import Worker
     from distribute.memory_check.child_main import Channel
+    from train.stages import Outputs, Trainee
+    from train.verification import Subject
 
 FLAGS = flags.FLAGS
 
@@ -53,86 +59,113 @@ def train(
     index: int,
     argv: list[str],
     device: dict[str, Any],
-    num_processes: int,
-    shares_device: bool,
+    cluster: dict[str, Any],
     folder: str,
     scratch: str,
     first_index: int = 0,
-    patience: list[float] | None = None,
+    check_step: bool = False,
 ) -> None:
     """Trains the replicas of one process. The first one tells ``setup`` and ``training``; the result is a dict.
-
-    Under `patience`, on a cluster, the step over all processes is held against one device before it trains: which rows
-    each one takes can be seen there only.
 
     Args:
       channel: to the parent.
       index: the number of this process among those on this machine.
       argv: the flags of the run.
       device: arguments of `split_device`, for this process's devices.
-      num_processes: as for `make_worker_strategy`.
-      shares_device: as for `make_worker_strategy`.
+      cluster: arguments of `make_worker_strategy`, without the devices; `patience` as the list of its two fields.
       folder: the run's, where the first one writes.
       scratch: where the others write, since all have to take part in saving.
       first_index: the number of this machine's first process among all.
-      patience: the two fields of `Patience`; None for processes on one machine.
+      check_step: hold a step over all processes against one device before training, and tell it as ``report``: which
+        rows each process takes is seen there only. The result is None where that fails.
     """
     with _told(channel, argv) as worker:
-        from distribute.devices import split_device
-        from distribute.process_devices import take_limit_at_once
-        from distribute.worker_strategy import Patience, make_worker_strategy
         from train import from_flags, stages
         from train.agreement import make_agreement
-        from train.checkpoint import Checkpoints
         from train.recipes import recipe_from_flags
-        from train.run_folder import RunFolder
-        from train.terminal import Terminal
 
-        index += first_index
-        is_first = index == 0
+        is_first = index + first_index == 0
         recipe = recipe_from_flags(FLAGS)
         from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
-        worker.phase("joining the other processes")
-        devices = split_device(**device)
-        strategy = make_worker_strategy(
-            devices,
-            num_processes=num_processes,
-            shares_device=shares_device,
-            patience=Patience(*patience) if patience else None,
-        )
-        worker.tell(("joined", None))
-        take_limit_at_once(devices.memory_limit_mib, devices.names[0])
+        devices, strategy = _join(worker, device, **cluster)
         with StopSignals():  # again, since the strategy takes SIGTERM for itself
             worker.phase("reading the data")
             subject = stages.load_subject(FLAGS, recipe)
             worker.phase("building the model")
-            run_folder = RunFolder(Path(folder))
-            console = Terminal(quiet=not is_first)
-            trainee = stages.make_trainee(FLAGS, subject, strategy, console)
-            outputs = stages.Outputs(
-                folder=run_folder,
-                checkpoints=Checkpoints(
-                    run_folder.checkpoints,
-                    trainee.program,
-                    strategy=strategy,
-                    save_to=None if is_first else Path(scratch, str(index)),
-                ),
-                console=console,
-                keep_setup=(lambda entry: worker.tell(("setup", entry))) if is_first else lambda entry: None,
-                keep_training=(lambda entry: worker.tell(("training", entry))) if is_first else lambda entry: None,
-                is_first=is_first,
-            )
-            if patience and FLAGS.verify in ("all", "gradients"):
-                worker.phase("verification of the step over all processes")
-                report = stages.check_step_of_cluster(subject, trainee)
-                worker.tell(("report", report))
-                if not report.ok:
-                    worker.finish(None)
-            worker.phase("training")
-            with _leaving_last(is_first and patience is not None):
-                test = stages.train(FLAGS, subject, trainee, outputs)
+            save_to = None if is_first else Path(scratch, str(index))
+            trainee, outputs = _make_trainee(worker, subject, strategy, Path(folder), save_to)
+            with _leaving_last(is_first and "patience" in cluster):
+                result = None
+                if not check_step or _step_is_right(worker, subject, trainee):
+                    worker.phase("training")
+                    test = stages.train(FLAGS, subject, trainee, outputs)
+                    result = {"test": test, "peak_mib": _peak_mib(devices.names[0])}
                 make_agreement(strategy)(0, False)  # nobody leaves while another one is under way
-            worker.finish({"test": test, "peak_mib": _peak_mib(devices.names[0])})
+            worker.finish(result)
+
+
+def _join(
+    worker: "Worker",
+    device: dict[str, Any],
+    num_processes: int,
+    shares_device: bool,
+    patience: list[float] | None = None,
+) -> tuple["Devices", "tf.distribute.Strategy"]:
+    """Makes the devices of this process, and the strategy over all; tells ``joined`` when all are there."""
+    from distribute.devices import split_device
+    from distribute.process_devices import take_limit_at_once
+    from distribute.worker_strategy import Patience, make_worker_strategy
+
+    worker.phase("joining the other processes")
+    devices = split_device(**device)
+    strategy = make_worker_strategy(
+        devices,
+        num_processes=num_processes,
+        shares_device=shares_device,
+        patience=Patience(*patience) if patience else None,
+    )
+    worker.tell(("joined", None))
+    limit_mib = devices.memory_limit_mib
+    take_limit_at_once(None if limit_mib is None else limit_mib * len(devices.names), devices.names[0])
+    return devices, strategy
+
+
+def _make_trainee(
+    worker: "Worker", subject: "Subject", strategy: "tf.distribute.Strategy", folder: Path, save_to: Path | None
+) -> tuple["Trainee", "Outputs"]:
+    """What this process trains, and where it leaves what it finds; with `save_to` it is not the first one."""
+    from train import stages
+    from train.checkpoint import Checkpoints
+    from train.run_folder import RunFolder
+    from train.terminal import Terminal
+
+    is_first = save_to is None
+    console = Terminal(quiet=not is_first)
+    trainee = stages.make_trainee(FLAGS, subject, strategy, console)
+    run_folder = RunFolder(folder)
+
+    def tell(section: str, entry: Any) -> None:
+        if is_first:
+            worker.tell((section, entry))
+
+    outputs = stages.Outputs(
+        folder=run_folder,
+        checkpoints=Checkpoints(run_folder.checkpoints, trainee.program, strategy=strategy, save_to=save_to),
+        console=console,
+        keep_setup=functools.partial(tell, "setup"),
+        keep_training=functools.partial(tell, "training"),
+        is_first=is_first,
+    )
+    return trainee, outputs
+
+
+def _step_is_right(worker: "Worker", subject: "Subject", trainee: "Trainee") -> bool:
+    from train import stages
+
+    worker.phase("verification of the step over all processes")
+    report = stages.check_step_of_cluster(subject, trainee)
+    worker.tell(("report", report))
+    return report.ok
 
 
 @contextmanager

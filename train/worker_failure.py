@@ -23,12 +23,10 @@ def explained(failure: WorkerFailedError, who: str, limit_mib: int | None) -> Ba
 
     Args:
       failure: which process, and how it ended.
-      who: what that process was: ``replica`` or ``process``, whose number is added, or something of which there is one.
+      who: what that process was, such as ``replica 1``.
       limit_mib: the limit that it ran under, None without one.
     """
     outcome = failure.outcome
-    if who in ("replica", "process"):
-        who = f"{who} {failure.index}"
     kind = next((name for name in outcome.error_types if name in _OURS or name == "Stopped"), "")
     if failure.lost:
         return errors.MachineError(f"{who} does not answer any more, so all processes were ended; --resume goes on")

@@ -8,7 +8,7 @@ from distribute.memory_check.child_process import Outcome
 # How TensorFlow 2.21 begins what it says in every process that was well and waited for another one.
 _ABORTED = "Collective ops is aborted"
 _PORT_TAKEN = "Could not start gRPC server"
-_TASK = re.compile(r"/task:(\d+)")
+_TASK = re.compile(r"/job:(\w+)/(?:replica:\d+/)?task:(\d+)")
 
 
 class WorkerFailedError(RuntimeError):
@@ -17,10 +17,11 @@ class WorkerFailedError(RuntimeError):
     Attributes:
       index: which one.
       outcome: how it ended.
-      lost: it did not end, but the others heard nothing of it any more.
+      lost: its task type where it did not end, but the others heard nothing of it any more; `index` is among those of
+        that type then. Else empty.
     """
 
-    def __init__(self, index: int, outcome: Outcome, *, lost: bool = False):
+    def __init__(self, index: int, outcome: Outcome, *, lost: str = ""):
         what = "does not answer any more" if lost else outcome.message
         super().__init__(f"process {index} of the cluster {what}\n\nThat process said:\n{outcome.report}")
         self.index = index
@@ -45,4 +46,6 @@ def first_cause(outcomes: Mapping[int, Outcome]) -> WorkerFailedError:
             return WorkerFailedError(index, outcome)
     index, outcome = next(iter(outcomes.items()))
     accused = _TASK.search(outcome.text)
-    return WorkerFailedError(int(accused[1]) if accused else index, outcome, lost=accused is not None)
+    if accused is None:
+        return WorkerFailedError(index, outcome)
+    return WorkerFailedError(int(accused[2]), outcome, lost=accused[1])

@@ -23,22 +23,22 @@ def died(number, report=""):
 class TestExplained:
     @pytest.mark.parametrize("kind", [InputError, NonFiniteError, MachineError])
     def test_a_message_for_the_user_stays_what_it_is(self, kind):
-        error = explained(WorkerFailedError(1, raised(kind.__name__, "asked, found, do")), "replica", 20)
+        error = explained(WorkerFailedError(1, raised(kind.__name__, "asked, found, do")), "replica 1", 20)
         assert type(error) is kind
         assert str(error) == "asked, found, do"
 
     def test_so_does_a_kind_of_one(self):
-        error = explained(WorkerFailedError(1, raised("FlagError", "asked", "InputError")), "replica", 20)
+        error = explained(WorkerFailedError(1, raised("FlagError", "asked", "InputError")), "replica 1", 20)
         assert type(error) is InputError
 
     def test_a_stop_is_a_stop(self):
-        error = explained(WorkerFailedError(0, raised("Stopped", "15", "KeyboardInterrupt")), "replica", None)
+        error = explained(WorkerFailedError(0, raised("Stopped", "15", "KeyboardInterrupt")), "replica 0", None)
         assert isinstance(error, Stopped)
         assert error.exit_code == 143
 
     @pytest.mark.parametrize("kind", ["ResourceExhaustedError", "MemoryError"])
     def test_out_of_memory_names_replica_and_limit(self, kind):
-        error = explained(WorkerFailedError(2, raised(kind, "OOM when allocating\nmore")), "replica", 20)
+        error = explained(WorkerFailedError(2, raised(kind, "OOM when allocating\nmore")), "replica 2", 20)
         assert isinstance(error, ProcessOutOfMemoryError)
         assert error.what == "replica 2 ran out of memory under its limit of 20 MiB in training"
         error = explained(WorkerFailedError(2, raised(kind, "OOM")), "the process that verifies", None)
@@ -48,28 +48,28 @@ class TestExplained:
         failure = WorkerFailedError(
             0, raised("InternalError", "failed to create cublas handle: CUBLAS_STATUS_ALLOC_FAILED")
         )
-        assert isinstance(explained(failure, "replica", 20), ProcessOutOfMemoryError)
+        assert isinstance(explained(failure, "replica 0", 20), ProcessOutOfMemoryError)
 
     def test_a_crash_under_a_limit_may_be_lack_of_memory(self):
-        error = explained(WorkerFailedError(2, died(signal.SIGSEGV)), "replica", 20)
+        error = explained(WorkerFailedError(2, died(signal.SIGSEGV)), "replica 2", 20)
         assert isinstance(error, MachineError)
         assert "replica 2 died of SIGSEGV in training under its limit of 20 MiB" in str(error)
         assert "--memory_limit" in str(error)
 
     def test_other_deaths_come_with_the_last_line_of_output(self):
         said = "first\nlast words\nI0000 00:00:1795.1 12 rendezvous.cc:407] information\n"
-        error = explained(WorkerFailedError(2, died(signal.SIGABRT, said)), "replica", None)
+        error = explained(WorkerFailedError(2, died(signal.SIGABRT, said)), "replica 2", None)
         assert isinstance(error, MachineError)
         assert str(error).startswith("replica 2 died of SIGABRT in training: last words; ")
-        error = explained(WorkerFailedError(2, died(signal.SIGKILL)), "replica", 20)
+        error = explained(WorkerFailedError(2, died(signal.SIGKILL)), "replica 2", 20)
         assert "when memory is short" in str(error)
 
     def test_silence(self):
-        error = explained(WorkerFailedError(3, raised("UnavailableError", "gone"), lost=True), "replica", 20)
+        error = explained(WorkerFailedError(3, raised("UnavailableError", "gone"), lost="worker"), "replica 3", 20)
         assert isinstance(error, MachineError)
         assert str(error).startswith("replica 3 does not answer any more")
 
     def test_what_nobody_foresaw_comes_with_its_traceback(self):
         failure = WorkerFailedError(1, raised("KeyError", "'width'"))
-        assert explained(failure, "replica", 20) is failure
+        assert explained(failure, "replica 1", 20) is failure
         assert "the traceback" in str(failure)
