@@ -27,6 +27,17 @@ def first_rows(batch, replica_id, num_replicas):
 train.loop.take_shard = first_rows
 get_config = digits.get_config
 """
+DROPS_OUT = """
+import keras
+from configs.recipe import Recipe
+
+def build(shape, classes):
+    layers = [keras.layers.Flatten(), keras.layers.Dropout(0.5, seed=1), keras.layers.Dense(classes)]
+    return keras.Sequential([keras.Input(shape), *layers])
+
+def get_config():
+    return Recipe(build_model=build, build_optimizer=keras.optimizers.Adam)
+"""
 ENDLESS = ["--verify=off", "--epochs=100000", "--save_every=5", "--notice_timeout=10"]
 
 
@@ -93,6 +104,21 @@ class TestTraining:
         assert codes == [0, 0], errors
         statuses = {check["name"]: check["status"] for check in report_of(run.folder)["checks"]}
         assert statuses["update_equivalence/cluster"] == "passed"
+
+    @pytest.mark.proof
+    def test_a_step_that_draws_random_numbers_is_not_held_against_one_device(self, tmp_path, start):
+        (tmp_path / "recipe.py").write_text(DROPS_OUT)
+        flags = [f"--config={tmp_path / 'recipe.py'}", "--accept=identical_randomness", "--verify=gradients", "--steps=5"]
+        codes, outputs, errors = start(*flags, "--virtual_gpus=2").end()
+        assert codes == [0, 0], (outputs, errors)
+        checks = {check["name"]: check["status"] for check in report_of(tmp_path / "run")["checks"]}
+        assert checks["update_equivalence/cluster"] == "skipped"
+
+    @pytest.mark.proof
+    def test_a_limit_that_is_too_small_is_explained(self, start):
+        codes, _, errors = start("--virtual_gpus=2", "--memory_limit=8", "--verify=off", "--steps=5").end()
+        assert codes == [3, 3]
+        assert any("ran out of memory under its limit of 8 MiB" in error for error in errors), errors
 
     @pytest.mark.proof
     def test_a_wrong_split_over_the_processes_is_caught_before_training(self, tmp_path, start):
