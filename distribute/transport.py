@@ -17,7 +17,8 @@ import tensorflow as tf
 from distribute.devices import Devices
 from distribute.transport_check.copies import copy_failures
 from distribute.transport_check.known_values import TransportFailure
-from distribute.transport_check.sums import Summands, all_reduce_failures, one_device_failures
+from distribute.transport_check.sums import Summands, all_reduce_failures, one_device_failures, reduce_failures
+from distribute.worker_strategy import num_processes_of
 
 _MOST_SHOWN = 4  # of the failures; eight GPUs have 56 pairs
 
@@ -78,26 +79,31 @@ def check_transport(strategy: tf.distribute.Strategy, devices: Devices) -> Trans
     1. From the host to each device and back.
     2. From each device to each other one, compared there: only a count comes back.
     3. Summed by the strategy's all-reduce, in ``strategy.run`` in a `tf.function`.
-    4. Summed by `tf.distribute.ReductionToOneDevice`, which only copies and adds, and by the strategy's ``reduce``:
-       where 2 and 4 are right and 3 is wrong, it is the strategy's collective.
+    4. Summed by the strategy's ``reduce``, as a loss is that is to be shown.
+    5. Summed by `tf.distribute.ReductionToOneDevice`, which only copies and adds: where 2 and 5 are right and 3 is
+       wrong, it is the strategy's collective.
+
+    With a strategy over several processes all of them have to call it. Each tries the copies between its own devices
+    and looks at what its own replicas get of the sums over all; 5 cannot reach another process, and is left out.
 
     The verdict is kept for the life of the process, one for each strategy. A file would have to know whether the
     machine was mended since. A link that hangs, hangs here as it would in training.
 
     Args:
       strategy: the one that will train, from `make_strategy`, which says why it has to be the very same.
-      devices: what `split_device` returned; one alone is skipped.
+      devices: what `split_device` returned in this process; where there is no other one, nothing is sent.
     """
-    if len(devices.names) == 1:
+    if strategy.num_replicas_in_sync == 1:
         return TransportVerdict(skipped=f"{devices.names[0]} is the only device: there is no other to send anything to")
     begin = time.perf_counter()
     copies = list(copy_failures(devices.names))
     summands = Summands(strategy, devices.names)
     collective = list(all_reduce_failures(strategy, summands))
-    one_device = list(one_device_failures(strategy, summands))
+    reduced = list(reduce_failures(strategy, summands))
+    one_device = [] if num_processes_of(strategy) > 1 else list(one_device_failures(summands))
     return TransportVerdict(
-        failures=(*copies, *collective, *one_device),
-        remedies=_remedies([*copies, *one_device], collective),
+        failures=(*copies, *collective, *reduced, *one_device),
+        remedies=_remedies([*copies, *one_device], [*collective, *reduced]),
         seconds=time.perf_counter() - begin,
     )
 

@@ -78,7 +78,7 @@ def prove_in_process(values: flags.FlagValues, recording: "Recording") -> Report
             "train.worker:prove",
             {"argv": sys.argv},
             [environment],
-            on_news=lambda index, entry: recording.keep_transport(entry),
+            on_news=lambda index, news: recording.keep(*news),
             stop=lambda: stop.number,
         )
     return report

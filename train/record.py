@@ -57,11 +57,15 @@ class Recording:
         self._before = self.training
 
     def keep(self, section: str, entry: Any) -> None:
-        """Takes over what a process of the run tells: ``setup``, ``training``, or more of the ``report``."""
+        """Takes over what a process of the run tells: ``transport``, ``setup``, ``training``, more of the ``report``.
+
+        What else it tells is not for the record.
+        """
+        keepers = {"transport": self.keep_transport, "setup": self.keep_setup, "training": self.add_training}
         if section == "report":
             self.report = self.report.merge(entry)
-        elif section in ("setup", "training"):
-            {"setup": self.keep_setup, "training": self.add_training}[section](entry)
+        elif section in keepers:
+            keepers[section](entry)
 
     def keep_transport(self, entry: dict[str, Any]) -> None:
         """Takes over what was found on the ways between devices."""

@@ -35,7 +35,7 @@ _LAST_S = 3.0
 def prove(channel: "Channel", index: int, argv: list[str]) -> None:
     """Verifies on logical devices of this process, which end with it; the result is the `Report`.
 
-    On the way it tells the ``transport`` entry.
+    On the way it tells ``transport``.
     """
     with _told(channel, argv) as worker:
         from train import from_flags, stages
@@ -49,7 +49,7 @@ def prove(channel: "Channel", index: int, argv: list[str]) -> None:
         from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
         devices = make_devices(FLAGS)
         subject = stages.load_subject(FLAGS, recipe)
-        require_sound_transport(devices, worker.tell)
+        require_sound_transport(devices, lambda entry: worker.tell(("transport", entry)))
         report, _ = stages.prove(FLAGS, subject, devices, Terminal(quiet=True))
         worker.finish(report)
 
@@ -65,7 +65,9 @@ def train(
     first_index: int = 0,
     check_step: bool = False,
 ) -> None:
-    """Trains the replicas of one process. The first one tells ``setup`` and ``training``; the result is a dict.
+    """Trains the replicas of one process. The first one tells ``transport``, ``setup`` and ``training``.
+
+    The result is a dict.
 
     Args:
       channel: to the parent.
@@ -89,6 +91,7 @@ def train(
         from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
         devices, strategy = _join(worker, device, **cluster)
         with StopSignals():  # again, since the strategy takes SIGTERM for itself
+            _try_links(worker, strategy, devices, is_first)
             worker.phase("reading the data")
             subject = stages.load_subject(FLAGS, recipe)
             worker.phase("building the model")
@@ -128,6 +131,18 @@ def _join(
     limit_mib = devices.memory_limit_mib
     take_limit_at_once(None if limit_mib is None else limit_mib * len(devices.names), devices.names[0])
     return devices, strategy
+
+
+def _try_links(worker: "Worker", strategy: "tf.distribute.Strategy", devices: "Devices", is_first: bool) -> None:
+    """Between the processes too, which `prove` had no part in; the first one tells ``transport``."""
+    from train.transport import require_sound_transport
+
+    def keep(entry: dict[str, Any]) -> None:
+        if is_first:
+            worker.tell(("transport", entry))
+
+    worker.phase("trying the links between the replicas")
+    require_sound_transport(devices, keep, strategy)
 
 
 def _make_trainee(

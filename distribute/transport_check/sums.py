@@ -17,6 +17,7 @@ from distribute.transport_check.known_values import (
     float_values,
     place,
 )
+from distribute.worker_strategy import process_index
 
 
 class Summands:
@@ -25,28 +26,29 @@ class Summands:
     Replica k of N adds the known values k + 1 times over, so that one that is lost or counted twice changes the sum.
 
     Attributes:
-      names: the devices, in replica order.
+      names: the devices of this process, in replica order.
       parts: float32 vectors of each replica, on its device.
       wholes: their sums, on each device.
     """
 
     def __init__(self, strategy: tf.distribute.Strategy, names: Sequence[str]):
-        times = sum(range(1, len(names) + 1))
+        times = sum(range(1, strategy.num_replicas_in_sync + 1))
+        first = len(names) * process_index(strategy)
         known = [float_values(size, MOST_EXACT // times - 1) for size in SIZES_IN_BYTES]
         self._strategy = strategy
         self.names = names
         self.parts = self._distributed(
-            [[place((k + 1) * values, name) for values in known] for k, name in enumerate(names)]
+            [[place((k + 1) * values, name) for values in known] for k, name in enumerate(names, first)]
         )
         self.wholes = self._distributed([[place(times * values, name) for values in known] for name in names])
 
     def _distributed(self, values: list[list[tf.Tensor]]) -> Any:
         return self._strategy.experimental_distribute_values_from_function(
-            lambda context: values[context.replica_id_in_sync_group]
+            lambda context: values[context.replica_id_in_sync_group % len(values)]
         )
 
     def of_replica(self, values: Any, replica: int) -> Any:
-        """The part of distributed values that belongs to one replica."""
+        """The part of distributed values that belongs to one replica of this process."""
         return tf.nest.map_structure(lambda value: self._strategy.experimental_local_results(value)[replica], values)
 
 
@@ -63,18 +65,18 @@ def all_reduce_failures(strategy: tf.distribute.Strategy, summands: Summands) ->
         yield from failures_of(f"the strategy's all-reduce, on {name}", summands.of_replica(compared, replica))
 
 
-def one_device_failures(strategy: tf.distribute.Strategy, summands: Summands) -> Iterator[TransportFailure]:
-    """Of what only copies and adds: `ReductionToOneDevice`, and ``reduce``.
+def reduce_failures(strategy: tf.distribute.Strategy, summands: Summands) -> Iterator[TransportFailure]:
+    """Of the strategy's ``reduce`` towards the host, as for a loss that is to be shown."""
+    reduced = [strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in summands.parts]
+    compared = map(compare, reduced, summands.of_replica(summands.wholes, 0))
+    yield from failures_of("the strategy's reduce", compared)
 
-    Towards the host, as for a loss that is to be shown, ``reduce`` takes these operations in every MirroredStrategy.
-    """
+
+def one_device_failures(summands: Summands) -> Iterator[TransportFailure]:
+    """Of `ReductionToOneDevice`, which only copies and adds, and only within a process."""
     operations = tf.distribute.ReductionToOneDevice()
     sums = [operations.reduce(tf.distribute.ReduceOp.SUM, part, destinations=part) for part in summands.parts]
     for replica, name in enumerate(summands.names):
         received, expected = summands.of_replica(sums, replica), summands.of_replica(summands.wholes, replica)
         compared = map(compare_on, itertools.repeat(name), received, expected)
         yield from failures_of(f"ReductionToOneDevice, on {name}", compared)
-
-    reduced = [strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in summands.parts]
-    compared = map(compare, reduced, summands.of_replica(summands.wholes, 0))
-    yield from failures_of("the strategy's reduce", compared)

@@ -27,6 +27,19 @@ def first_rows(batch, replica_id, num_replicas):
 train.loop.take_shard = first_rows
 get_config = digits.get_config
 """
+# Of every sum over four replicas, which no single process has, one replica's part arrives twice.
+DOUBLES_A_SUMMAND = """
+import tensorflow as tf
+from configs import digits
+
+def all_reduce(self, op, value, options=None, original=tf.distribute.ReplicaContext.all_reduce):
+    twice = tf.equal(self.replica_id_in_sync_group, 2) & (self.num_replicas_in_sync == 4)
+    altered = tf.nest.map_structure(lambda part: tf.where(twice, 2 * part, part), value)
+    return original(self, op, altered, options)
+
+tf.distribute.ReplicaContext.all_reduce = all_reduce
+get_config = digits.get_config
+"""
 DROPS_OUT = """
 import keras
 from configs.recipe import Recipe
@@ -89,6 +102,7 @@ class TestTraining:
         assert "test accuracy" in outputs[0]
         assert "test accuracy" not in outputs[1]
         report = report_of(tmp_path / "run")
+        assert (report["transport"]["ok"], report["transport"]["failures"]) == (True, [])
         assert report["devices"]["names"] == ["worker:0/CPU:0", "worker:0/CPU:1", "worker:1/CPU:0", "worker:1/CPU:1"]
         result = run_main(*flags, "--verify=off", f"--output_dir={tmp_path / 'alone'}")
         assert result.returncode == 0, result.stderr
@@ -106,9 +120,27 @@ class TestTraining:
         assert statuses["update_equivalence/cluster"] == "passed"
 
     @pytest.mark.proof
+    def test_a_sum_that_is_damaged_between_the_processes_ends_the_run_before_training(self, tmp_path, start):
+        (tmp_path / "recipe.py").write_text(DOUBLES_A_SUMMAND)
+        run = start(f"--config={tmp_path / 'recipe.py'}", "--virtual_gpus=2", "--verify=off", "--steps=5")
+        codes, _, errors = run.end()
+        assert codes == [3, 3], errors
+        for error in errors:
+            assert "devices do not get what they are sent: the strategy's all-reduce, on CPU:0: 262,150 of" in error
+            assert "NCCL_P2P_DISABLE=1" in error
+        report = report_of(run.folder)
+        assert report["transport"]["ok"] is False
+        assert report["training"]["steps"] is None
+
+    @pytest.mark.proof
     def test_a_step_that_draws_random_numbers_is_not_held_against_one_device(self, tmp_path, start):
         (tmp_path / "recipe.py").write_text(DROPS_OUT)
-        flags = [f"--config={tmp_path / 'recipe.py'}", "--accept=identical_randomness", "--verify=gradients", "--steps=5"]
+        flags = [
+            f"--config={tmp_path / 'recipe.py'}",
+            "--accept=identical_randomness",
+            "--verify=gradients",
+            "--steps=5",
+        ]
         codes, outputs, errors = start(*flags, "--virtual_gpus=2").end()
         assert codes == [0, 0], (outputs, errors)
         checks = {check["name"]: check["status"] for check in report_of(tmp_path / "run")["checks"]}
