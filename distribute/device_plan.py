@@ -81,10 +81,10 @@ def plan_devices(
       inventory: what the machine has.
       num_devices: logical devices wanted, at least 1.
       memory_limit_mib: limit of each logical device, in MiB. On a GPU that is split a limit is always set: without
-        one given, an even share of what is free less `GPU_RESERVE_MIB`.
+        one given, an even share of what is free less `GPU_RESERVE_MIB`; so it is for GPUs of different models, with
+        policy None, so that what trains on one replica trains on each.
       kind: ``auto`` takes GPUs where there are any.
-      policy: ``default``, ``growth``, ``limit``, or None for ``limit`` when a limit is given or a GPU is split and
-        ``default`` otherwise.
+      policy: ``default``, ``growth``, ``limit``, or None for ``limit`` when there is a limit and ``default`` otherwise.
 
     Raises:
       ValueError: an argument is out of range, or policy and limit contradict each other.
@@ -122,8 +122,8 @@ def _check_arguments(num_devices: int, memory_limit_mib: int | None, kind: str, 
         raise ValueError(f"memory policy {policy!r} is unknown: choose one of {', '.join(POLICIES)}")
 
 
-def _choose_policy(policy: str | None, memory_limit_mib: int | None, *, splits_gpu: bool) -> Policy:
-    limited = memory_limit_mib is not None or splits_gpu
+def _choose_policy(policy: str | None, memory_limit_mib: int | None, *, needs_limit: bool) -> Policy:
+    limited = memory_limit_mib is not None or needs_limit
     if policy is None:
         return "limit" if limited else "default"
     if policy == "limit" and not limited:
@@ -141,14 +141,18 @@ def _choose_policy(policy: str | None, memory_limit_mib: int | None, *, splits_g
 def _plan_gpus(inventory: Inventory, num_devices: int, limit: int | None, policy: str | None) -> DevicePlan:
     slices = even_slices(num_devices, len(inventory.gpus))
     splits_gpu = max(slices) > 1
-    chosen = _choose_policy(policy, limit, splits_gpu=splits_gpu)
     used = inventory.gpus[: len(slices)]
+    models = sorted({gpu.model for gpu in used})
     reason = "one GPU each" if not splits_gpu else f"fewer GPUs than the {num_devices} replicas asked for"
-    if splits_gpu and limit is None:
+    if len(models) > 1:
+        reason += f"; models differ ({', '.join(models)}): the slowest sets the pace, the smallest what fits"
+    alike = len(models) > 1 and policy is None and all(gpu.free_mib is not None for gpu in used)
+    chosen = _choose_policy(policy, limit, needs_limit=splits_gpu or alike)
+    if limit is not None:
+        _check_gpu_limit(used, slices, limit)
+    elif splits_gpu or alike:
         limit = _even_share(used, slices)
         reason += f"; the limit is an even share of the free memory less {GPU_RESERVE_MIB} MiB for CUDA's own needs"
-    elif limit is not None:
-        _check_gpu_limit(used, slices, limit)
     enforced_by = "TensorFlow's allocator, on each logical GPU" if limit is not None else ""
     return DevicePlan("gpu", slices, chosen, limit, enforced_by, reason)
 
@@ -189,7 +193,7 @@ def _check_gpu_limit(gpus: tuple[Gpu, ...], slices: tuple[int, ...], limit: int)
 def _plan_cpu(
     inventory: Inventory, num_devices: int, limit: int | None, policy: str | None, *, asked_for_cpu: bool
 ) -> DevicePlan:
-    chosen = _choose_policy(policy, limit, splits_gpu=False)
+    chosen = _choose_policy(policy, limit, needs_limit=False)
     enforced_by = ""
     if limit is not None:
         if num_devices * limit > inventory.host_memory_mib:

@@ -104,9 +104,9 @@ def run_script_in_fork(script, *flags, cwd, before=""):
     return run_python(f"{before}\n{_script_code(script, flags, cwd)}", timeout=240)
 
 
-def start_script_in_fork(script, *flags, cwd, output):
+def start_script_in_fork(script, *flags, cwd, output, before=""):
     """Starts a script as `run_script_in_fork` runs it; returns the process. All that it prints goes to one file."""
-    return start_python(_script_code(script, flags, cwd), output, output)
+    return start_python(f"{before}\n{_script_code(script, flags, cwd)}", output, output)
 
 
 def _script_code(script, flags, cwd):

@@ -3,8 +3,8 @@
     python -m tests.soak --minutes=30
 
 Slopes are fitted over the second half: TensorFlow's allocator and thread pools grow at first, and then no more. Each
-save adds 0.7 KiB as well, of at most 21 MiB: TensorFlow looks a checkpoint up by `glob`, and Python's `fnmatch` remembers
-32,768 patterns. So many saves would hide what matters, and there is one every 50 steps.
+save adds 0.7 KiB as well, 21 MiB in all: TensorFlow looks a checkpoint up by `glob`, and Python's `fnmatch` remembers
+32,768 patterns. A save after each few steps would hide what matters, so there is one every 50.
 """
 
 import argparse

@@ -7,6 +7,8 @@ from distribute.memory_check.child_process import Outcome
 
 # How TensorFlow 2.21 begins what it says in every process that was well and waited for another one.
 _ABORTED = "Collective ops is aborted"
+# Of the first process; named, without any task, by those that cannot reach it.
+_LEADERS_SERVICE = "tensorflow.CoordinationService"
 _PORT_TAKEN = "Could not start gRPC server"
 _TASK = re.compile(r"/job:(\w+)/(?:replica:\d+/)?task:(\d+)")
 
@@ -18,7 +20,7 @@ class WorkerFailedError(RuntimeError):
       index: which one.
       outcome: how it ended.
       lost: its task type where it did not end, but the others heard nothing of it any more; `index` is among those of
-        that type then. Else empty.
+        that type then. "leader" for the first process, whatever its type. Else empty.
     """
 
     def __init__(self, index: int, outcome: Outcome, *, lost: str = ""):
@@ -45,7 +47,8 @@ def first_cause(outcomes: Mapping[int, Outcome]) -> WorkerFailedError:
         if not is_consequence(outcome):
             return WorkerFailedError(index, outcome)
     index, outcome = next(iter(outcomes.items()))
-    accused = _TASK.search(outcome.text)
-    if accused is None:
-        return WorkerFailedError(index, outcome)
-    return WorkerFailedError(int(accused[2]), outcome, lost=accused[1])
+    if accused := _TASK.search(outcome.text):
+        return WorkerFailedError(int(accused[2]), outcome, lost=accused[1])
+    if _LEADERS_SERVICE in outcome.text:
+        return WorkerFailedError(0, outcome, lost="leader")
+    return WorkerFailedError(index, outcome)

@@ -114,8 +114,57 @@ class TestSeveralGpus:
         plan = plan_devices(machine(BIG_GPU, LAPTOP_GPU), 4)
         assert plan.memory_limit_mib == (1900 - GPU_RESERVE_MIB) // 2
 
+    @pytest.mark.parametrize("num_gpus", [1, 2, 4, 8])
+    @pytest.mark.parametrize("num_devices", [1, 2, 3, 4, 8, 16])
+    def test_any_number_is_served_by_as_many_gpus_as_there_are(self, num_gpus, num_devices):
+        plan = plan_devices(machine(*[BIG_GPU] * num_gpus), num_devices)
+        assert sum(plan.slices) == num_devices
+        assert len(plan.slices) == min(num_gpus, num_devices)
+        assert max(plan.slices) - min(plan.slices) <= 1
+        needs_limit = num_devices > num_gpus
+        assert (plan.placement, plan.memory_limit_mib is not None) == (
+            ("virtual" if needs_limit else "physical"),
+            needs_limit,
+        )
+
+    def test_one_that_is_busy_decides_the_share_of_all(self):
+        busy = Gpu("H100", total_mib=81_000, free_mib=5000)
+        assert plan_devices(machine(BIG_GPU, busy), 4).memory_limit_mib == (5000 - GPU_RESERVE_MIB) // 2
+        with pytest.raises(DeviceError, match=r"GPU 1 \(H100\), which has free, the rest is in use"):
+            plan_devices(machine(BIG_GPU, busy), 2, memory_limit_mib=6000)
+
+    def test_one_that_is_busy_and_not_needed_does_not_count(self):
+        busy = Gpu("H100", total_mib=81_000, free_mib=100)
+        assert plan_devices(machine(BIG_GPU, BIG_GPU, busy), 2, memory_limit_mib=6000).slices == (1, 1)
+
+    def test_a_mig_instance_is_split_as_a_gpu_of_its_size(self):
+        instance = Gpu("NVIDIA H100 80GB HBM3 MIG 1g.10gb", total_mib=9984, free_mib=9970)
+        assert plan_devices(machine(instance), 2).memory_limit_mib == (9970 - GPU_RESERVE_MIB) // 2
+        with pytest.raises(DeviceError, match=r"MIG 1g.10gb\), which has 9984 MiB: ask for at most 4992 MiB each"):
+            plan_devices(machine(instance), 2, memory_limit_mib=8000)
+
     def test_growth_goes_with_whole_gpus(self):
         assert plan_devices(machine(BIG_GPU, BIG_GPU), 2, policy="growth").policy == "growth"
+
+
+class TestDifferentModels:
+    def test_all_get_what_the_smallest_has(self):
+        plan = plan_devices(machine(BIG_GPU, LAPTOP_GPU), 2)
+        assert (plan.placement, plan.policy, plan.memory_limit_mib) == ("physical", "limit", 1900 - GPU_RESERVE_MIB)
+        assert "models differ (GeForce MX150, H100)" in plan.reason
+
+    @pytest.mark.parametrize("policy", ["default", "growth"])
+    def test_a_policy_of_ones_own_is_kept(self, policy):
+        plan = plan_devices(machine(BIG_GPU, LAPTOP_GPU), 2, policy=policy)
+        assert (plan.policy, plan.memory_limit_mib) == (policy, None)
+        assert "models differ" in plan.reason
+
+    def test_memory_that_nobody_tells_sets_no_limit(self):
+        plan = plan_devices(machine(BIG_GPU, Gpu("RTX 3060")), 2)
+        assert (plan.policy, plan.memory_limit_mib) == ("default", None)
+
+    def test_one_that_is_not_used_does_not_count(self):
+        assert "models differ" not in plan_devices(machine(BIG_GPU, BIG_GPU, LAPTOP_GPU), 2).reason
 
 
 class TestContradictions:
