@@ -1,0 +1,45 @@
+"""What all contestants on TensorFlow share: data, pipeline with random shifts, initial weights, thread pools."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.contestants.stopwatch import Task
+from configs import digits
+from configs.recipe import Recipe
+from train.data import Source, steps_per_epoch, train_batches
+from train.dataset_source import load_source
+from train.from_flags import configure_keras
+
+
+def set_pools(threads: int) -> None:
+    """Sets both pools; 0 leaves them to TensorFlow."""
+    if threads:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+
+
+def final_loss(model: keras.Model, task: Task) -> float:
+    """The loss of the weights as they are now, on the last batch."""
+    file = np.load(task.workload)
+    size = file["sizes"][-1]
+    logits = model(file["images"][-size:])
+    labels = file["labels"][-size:]
+    return float(tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)))
+
+
+def digits_batches(task: Task) -> tuple[Recipe, Source, tf.data.Dataset]:
+    """The default recipe with the batch of the task, its source, and as many batches as the task needs."""
+    recipe = dataclasses.replace(digits.get_config(), global_batch_size=task.batch)
+    configure_keras(recipe, deterministic=False)
+    source = load_source(recipe.dataset, None)
+    num_steps = task.warmup + task.steps
+    batches = train_batches(
+        source,
+        global_batch_size=task.batch,
+        seed=recipe.seed,
+        num_epochs=-(-num_steps // steps_per_epoch(source.num_train_examples, task.batch)),
+        max_shift=recipe.max_shift,
+    )
+    return recipe, source, batches

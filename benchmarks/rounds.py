@@ -1,0 +1,89 @@
+"""Runs contestants as processes of their own, one after the other, round after round."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+_SAMPLE_S = 0.1
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A module of `benchmarks.contestants` with its flags.
+
+    Attributes:
+      name: for tables; several settings of one contestant share it, and the best one counts.
+      module: in `benchmarks.contestants`.
+      flags: beside those of the workload.
+      python: the interpreter.
+    """
+
+    name: str
+    module: str
+    flags: dict[str, int] = field(default_factory=dict)
+    python: str = sys.executable
+
+    @property
+    def setting(self) -> str:
+        """Its flags in a word."""
+        return " ".join(f"{name}={value}" for name, value in self.flags.items()) or "defaults"
+
+
+def run_rounds(
+    contestants: Sequence[Contestant], workload: Sequence[str], num_rounds: int
+) -> Iterator[tuple[int, Contestant, dict[str, Any]]]:
+    """Every contestant once a round (A B C, C B A, A B C …), so that what else a machine does falls on all alike."""
+    for number in range(num_rounds):
+        for contestant in contestants if number % 2 == 0 else reversed(contestants):
+            yield number, contestant, run_once(contestant, workload)
+
+
+def run_once(contestant: Contestant, workload: Sequence[str]) -> dict[str, Any]:
+    """What the contestant printed, with the wall time of the process, and its end; peak of resident memory in MiB.
+
+    Raises:
+      RuntimeError: it failed.
+    """
+    flags = [f"--{name}={value}" for name, value in contestant.flags.items()]
+    command = [contestant.python, "-m", f"benchmarks.contestants.{contestant.module}", *workload, *flags]
+    begin = time.perf_counter()
+    root = Path(__file__).resolve().parent.parent
+    process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    peak = _PeakMemory(process.pid)
+    output, errors = process.communicate()
+    wall = time.perf_counter() - begin
+    peak_mib = peak.stop()
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{errors[-2000:]}")
+    said = json.loads(output.splitlines()[-1])
+    return {**said, "wall_s": wall, "end_s": wall - said["stopped_s"], "peak_mib": peak_mib}
+
+
+class _PeakMemory:
+    """Samples the resident memory of a process and all its children, together."""
+
+    def __init__(self, pid: int) -> None:
+        self._process, self._peak, self._stopped = psutil.Process(pid), 0, threading.Event()
+        self._thread = threading.Thread(target=self._sample, daemon=True)
+        self._thread.start()
+
+    def _sample(self) -> None:
+        while not self._stopped.wait(_SAMPLE_S):
+            try:
+                family = [self._process, *self._process.children(recursive=True)]
+                self._peak = max(self._peak, sum(one.memory_info().rss for one in family))
+            except psutil.Error:  # one of them has just ended
+                continue
+
+    def stop(self) -> float:
+        self._stopped.set()
+        self._thread.join()
+        return self._peak / 2**20
