@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 
 _SAMPLE_S = 0.1
+_ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,14 @@ class Contestant:
         return " ".join(f"{name}={value}" for name, value in self.flags.items()) or "defaults"
 
 
+def dump_workload(folder: Path, batch: int, steps: int, warmup: int = 20) -> list[str]:
+    """Writes weights and batches for contestants; returns the flags that tell them of it."""
+    flags = [f"--batch={batch}", f"--warmup={warmup}", f"--steps={steps}", f"--workload={folder}/workload_{batch}.npz"]
+    module = "benchmarks.contestants.dump_workload"
+    subprocess.run([sys.executable, "-m", module, *flags], cwd=_ROOT, check=True, stderr=subprocess.DEVNULL)
+    return flags
+
+
 def run_rounds(
     contestants: Sequence[Contestant], workload: Sequence[str], num_rounds: int
 ) -> Iterator[tuple[int, Contestant, dict[str, Any]]]:
@@ -55,8 +64,7 @@ def run_once(contestant: Contestant, workload: Sequence[str]) -> dict[str, Any]:
     flags = [f"--{name}={value}" for name, value in contestant.flags.items()]
     command = [contestant.python, "-m", f"benchmarks.contestants.{contestant.module}", *workload, *flags]
     begin = time.perf_counter()
-    root = Path(__file__).resolve().parent.parent
-    process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     peak = _PeakMemory(process.pid)
     output, errors = process.communicate()
     wall = time.perf_counter() - begin

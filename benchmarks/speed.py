@@ -12,16 +12,14 @@ import json
 import os
 import platform
 import statistics
-import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.rounds import Contestant, run_rounds
+from benchmarks.rounds import Contestant, dump_workload, run_rounds
 
-_WARMUP = 20
 # Of the losses after all steps. Those on TensorFlow differ by rounding; PyTorch and JAX have an Adam whose epsilon
 # counts otherwise, which moves losses by some percent after a hundred steps.
 _SAME_LOSS = 0.05
@@ -58,7 +56,9 @@ def contestants(replicas: Sequence[int], peers: str) -> list[Contestant]:
     ]
     ours = [Contestant(f"this project, N={number}", "ours", {"replicas": number}) for number in replicas]
     several = [number for number in replicas if 1 < number <= 4]
-    mirrored = [Contestant(f"MirroredStrategy fit, N={number}", "keras_fit", {"replicas": number}) for number in several]
+    mirrored = [
+        Contestant(f"MirroredStrategy fit, N={number}", "keras_fit", {"replicas": number}) for number in several
+    ]
     others = [
         Contestant(f"{name}, N={number}", module, {"replicas": number, "threads": threads}, peers)
         for name, module in (("PyTorch DDP gloo", "torch_ddp"), ("JAX host devices", "jax_devices"))
@@ -71,12 +71,12 @@ def contestants(replicas: Sequence[int], peers: str) -> list[Contestant]:
 
 def measure(batch: int, options: argparse.Namespace, taking_part: Sequence[Contestant]) -> list[dict[str, Any]]:
     """One row for each setting of each contestant."""
-    workload = [f"--batch={batch}", f"--warmup={_WARMUP}", f"--steps={options.steps}"]
-    workload += [f"--workload={options.out / f'workload_{batch}.npz'}"]
-    subprocess.run([sys.executable, "-m", "benchmarks.contestants.dump_workload", *workload], check=True)
+    workload = dump_workload(options.out, batch, options.steps)
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for number, contestant, result in run_rounds(taking_part, workload, options.rounds):
-        print(f"batch {batch} round {number + 1}: {contestant.name} ({contestant.setting})", file=sys.stderr, flush=True)
+        print(
+            f"batch {batch} round {number + 1}: {contestant.name} ({contestant.setting})", file=sys.stderr, flush=True
+        )
         row = rows.setdefault(
             (contestant.name, contestant.setting), {"name": contestant.name, "setting": contestant.setting, "runs": []}
         )

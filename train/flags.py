@@ -115,6 +115,40 @@ def define_recipe_flags() -> None:
     flags.DEFINE_boolean("log_device_placement", False, "Print how many operations of one step run on each device.")
 
 
+def define_speed_flags() -> None:
+    """How the steps are carried out; no result depends on it but for rounding."""
+    flags.DEFINE_integer(
+        "steps_per_call", 1, "Steps that TensorFlow makes before Python has a say: saves, signals.", lower_bound=1
+    )
+    flags.DEFINE_integer(
+        "intra_op_threads", None, "Threads for each operation. Default: by cores and replicas.", lower_bound=0
+    )
+    flags.DEFINE_integer("inter_op_threads", None, "Operations at once. Default: by cores and replicas.", lower_bound=0)
+
+
+def define_scaling_flags() -> None:
+    """What to predict from, and for which links."""
+    flags.DEFINE_float("step_ms", None, "Milliseconds of one replica's step. Default: measured here.", lower_bound=1e-6)
+    flags.DEFINE_float(
+        "gradient_mib", None, "MiB of gradients that replicas sum. Default: the recipe's.", lower_bound=0
+    )
+    flags.DEFINE_integer("all_reduces", 1, "Into how many all-reduces they are divided.", lower_bound=1)
+    flags.DEFINE_list("replicas", [str(2**power) for power in range(1, 11)], "For how many replicas.")
+    flags.register_validator(
+        "replicas",
+        lambda numbers: all(number.isdigit() and int(number) > 0 for number in numbers),
+        "give whole numbers, such as 2,8,64",
+    )
+    flags.DEFINE_list("links", ["nvlink", "pcie", "10gbe", "100gbe", "400gbe"], "Between replicas, or between hosts.")
+    flags.DEFINE_float("latency_us", None, "A link of your own: microseconds of a message.", lower_bound=0)
+    flags.DEFINE_float(
+        "bandwidth_gbs", None, "A link of your own: gigabytes (10^9) a second, one way.", lower_bound=1e-9
+    )
+    flags.DEFINE_integer("per_host", 8, "Replicas on a host, for all-reduces within and between hosts.", lower_bound=1)
+    flags.DEFINE_string("inner_link", "nvlink", "Between the replicas of a host.")
+    flags.DEFINE_boolean("overlap", False, "Sum gradients behind backpropagation, at best.")
+
+
 def define_verification_flags(*, may_be_off: bool = False) -> None:
     """What to prove; with `may_be_off` nothing, too."""
     modes = ["all", "gradients", "memory", *(["off"] if may_be_off else [])]

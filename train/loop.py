@@ -10,31 +10,73 @@ from train.errors import NonFiniteError
 from train.finite import non_finite_places
 from train.sharding import take_shard
 
-StepFunction = Callable[[Iterator[Any]], Mapping[str, tf.Tensor]]
+Means = Mapping[str, tf.Tensor]
+StepFunction = Callable[[Iterator[Any]], Means]
 
 
-def make_train_function(strategy: tf.distribute.Strategy, program: Program) -> StepFunction:
-    """One training step over all replicas: takes an iterator of global batches, returns means over the global batch."""
-    return _distribute(strategy, program.train_step)
+class TrainFunction:
+    """Training steps over all replicas, traced once whatever the size of a batch and the number of steps."""
+
+    def __init__(self, strategy: tf.distribute.Strategy, program: Program):
+        self._num_begun = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._traced_step = _distribute(strategy, program.train_step)
+        self._step, self._steps = self._traced_step, tf.function(self._steps_in_graph)
+
+    def __call__(self, iterator: Iterator[Any]) -> Means:
+        """Makes one step on the next global batch; returns its means over that batch."""
+        return self._step(iterator)
+
+    def steps(self, iterator: Iterator[Any], num_steps: int) -> Means:
+        """Makes so many steps without coming back to Python; returns the means of each, [num_steps]."""
+        return self._steps(iterator, tf.constant(num_steps))
+
+    def decorate(self, decorator: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Puts something around each call, such as `train.placement.placement_printer`."""
+        self._step, self._steps = decorator(self._step), decorator(self._steps)
+
+    @property
+    def num_traces(self) -> int:
+        """How often the step was traced."""
+        return self._traced_step.experimental_get_tracing_count()
+
+    @property
+    def num_begun(self) -> int:
+        """How many steps `steps` has begun, one that failed included."""
+        return int(self._num_begun.numpy())
+
+    def _steps_in_graph(self, iterator: Iterator[Any], num_steps: tf.Tensor) -> dict[str, tf.Tensor]:
+        specs = self._traced_step.get_concrete_function(iterator).structured_outputs
+        arrays = {name: tf.TensorArray(spec.dtype, num_steps, element_shape=spec.shape) for name, spec in specs.items()}
+        for index in tf.range(num_steps):
+            # One after the other: where a step fails, the one after it must not have begun.
+            tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+            with tf.control_dependencies([self._num_begun.assign_add(1)]):
+                means = self._traced_step(iterator)
+            arrays = {name: arrays[name].write(index, means[name]) for name in arrays}
+        return {name: array.stack() for name, array in arrays.items()}
 
 
 def train(
-    step_function: StepFunction,
+    function: TrainFunction,
     batches: tf.data.Dataset,
     *,
     first_step: int,
     num_steps: int,
-    after_step: Callable[[int, Mapping[str, tf.Tensor]], bool],
+    after_call: Callable[[int, Means], bool],
+    steps_per_call: int = 1,
+    next_stop: Callable[[int], int] | None = None,
 ) -> int:
     """Runs steps `first_step` + 1 to `num_steps`.
 
     Args:
-      step_function: from `make_train_function`.
+      function: the step.
       batches: global batches, beginning with that of step `first_step` + 1.
       first_step: steps that are done already.
       num_steps: steps when done.
-      after_step: gets the number of steps done and the step's means, still as tensors, so that reading them (which
-        waits for the devices) is its choice; True ends the training.
+      after_call: gets the number of steps done, and the means of the one step or of each of several [steps], still as
+        tensors, so that reading them (which waits for the devices) is its choice; True ends the training.
+      steps_per_call: so many steps are made before control comes back.
+      next_stop: says after which step control has to come back at the latest, given the number of steps done.
 
     Returns:
       The number of steps done.
@@ -43,19 +85,22 @@ def train(
       NonFiniteError: a loss or gradient was NaN or infinite; that step's update was not applied.
     """
     iterator = iter(batches)
+    begun_before = function.num_begun
     step = first_step
     while step < num_steps:
-        step += 1
+        stop = min(step + steps_per_call, num_steps, next_stop(step) if next_stop else num_steps)
         try:
-            means = step_function(iterator)
+            means = function(iterator) if steps_per_call == 1 else function.steps(iterator, stop - step)
         except tf.errors.InvalidArgumentError as error:
             places = non_finite_places(error)
             if places is None:
                 raise
+            failed = step + 1 if steps_per_call == 1 else first_step + function.num_begun - begun_before
             raise NonFiniteError(
-                f"step {step}: NaN or Inf in {places}; stopped before the update (try a smaller --learning_rate)"
+                f"step {failed}: NaN or Inf in {places}; stopped before the update (try a smaller --learning_rate)"
             ) from error
-        if after_step(step, means):
+        step = stop
+        if after_call(step, means):
             break
     return step
 
@@ -78,7 +123,7 @@ def evaluate(strategy: tf.distribute.Strategy, program: Program, batches: tf.dat
     return {name: total / num_examples for name, total in totals.items()}
 
 
-def _distribute(strategy: tf.distribute.Strategy, step: Callable[[Any], Mapping[str, tf.Tensor]]) -> StepFunction:
+def _distribute(strategy: tf.distribute.Strategy, step: Callable[[Any], Means]) -> Any:
     """Takes a global batch, gives each replica its shard and sums what the replicas return.
 
     Not `experimental_distribute_dataset`: it would split a rest of 3 examples on two replicas into 3 and 0, the

@@ -38,7 +38,7 @@ def check_loop(
     """Runs one step of the loop and one of a single device on the same batch; leaves `program` as it was.
 
     Args:
-      step_function: from `train.loop.make_train_function`.
+      step_function: a `train.loop.TrainFunction`.
       program: the program that it trains.
       reference: the same recipe, built on one device; its values are overwritten.
       batches: the global batches (images, labels) of training, whose form the function is traced for.

@@ -106,6 +106,7 @@ def define_flags() -> None:
     train_flags.define_isolation_flag()
     train_flags.define_cluster_flags()
     train_flags.define_recipe_flags()
+    train_flags.define_speed_flags()
     train_flags.define_verification_flags(may_be_off=True)
     train_flags.define_output_flags()
     train_flags.define_checkpoint_flags()

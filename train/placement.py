@@ -14,23 +14,26 @@ Counts = Mapping[str, collections.Counter[str]]
 _SHOWN_TYPES = 6
 
 
-def print_placement_once(step_function: Callable[..., Any], console: Console) -> Callable[..., Any]:
-    """`step_function`, whose first call prints how many operations ran on each device."""
+def placement_printer(console: Console) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A decorator: the first call of what it decorates prints how many operations ran on each device."""
     printed = False
 
-    def step(*args: Any) -> Any:
-        nonlocal printed
-        if printed:
-            return step_function(*args)
-        printed = True
-        result, counts = count_operations(step_function, *args)
-        for device, types in counts.items():
-            most = ", ".join(f"{count} {name}" for name, count in types.most_common(_SHOWN_TYPES))
-            text = f"placement: {device} runs {types.total()} operations of one step: {most}, …"
-            console.print(text, highlight=False, soft_wrap=True)
-        return result
+    def decorate(step_function: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*args: Any) -> Any:
+            nonlocal printed
+            if printed:
+                return step_function(*args)
+            printed = True
+            result, counts = count_operations(step_function, *args)
+            for device, types in counts.items():
+                most = ", ".join(f"{count} {name}" for name, count in types.most_common(_SHOWN_TYPES))
+                text = f"placement: {device} runs {types.total()} operations of one step: {most}, …"
+                console.print(text, highlight=False, soft_wrap=True)
+            return result
 
-    return step
+        return step
+
+    return decorate
 
 
 def count_operations(function: Callable[..., Any], *args: Any) -> tuple[Any, Counts]:

@@ -14,7 +14,7 @@ from distribute.memory_check.child_main import Channel
 from distribute.process_devices import take_limit_at_once
 from train.dataset_source import load_source
 from train.from_flags import configure_keras
-from train.loop import make_train_function, train
+from train.loop import Means, TrainFunction, train
 from train.messages import first_line
 from train.recipes import load_recipe
 from train.verification import Subject
@@ -83,17 +83,17 @@ def _train(channel: Channel, subject: Subject, devices: Devices, memory: MemoryR
     channel.send({"kind": "phase", "phase": "training"})
     strategy = make_strategy(devices)
     with memory.phase("build"), strategy.scope():
-        step_function = make_train_function(strategy, subject.build())
+        train_function = TrainFunction(strategy, subject.build())
     batches = subject.batches().repeat()
     with memory.phase("first step"):
-        train(step_function, batches, first_step=0, num_steps=1, after_step=lambda step, means: False)
+        train(train_function, batches, first_step=0, num_steps=1, after_call=lambda step, means: False)
     with memory.phase("training"):
         begin = time.perf_counter()
-        train(step_function, batches, first_step=1, num_steps=num_steps, after_step=_read)
+        train(train_function, batches, first_step=1, num_steps=num_steps, after_call=_read)
         return subject.recipe.global_batch_size * (num_steps - 1) / (time.perf_counter() - begin)
 
 
-def _read(step: int, means: Mapping[str, tf.Tensor]) -> bool:
+def _read(step: int, means: Means) -> bool:
     """Waits for the step: what is still under way must count neither as done nor as not begun."""
     means["loss"].numpy()
     return False

@@ -2,15 +2,16 @@
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from types import TracebackType
 
-import tensorflow as tf
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from train.epoch_means import EpochMeans
+from train.loop import Means
 from train.loss_history import LossHistory
 
 _REFRESH_SECONDS = 0.25
@@ -21,7 +22,7 @@ class TrainingProgress:
     """Collects the means of each step, reads them from the devices only when they are shown.
 
     Attributes:
-      seconds: time spent in steps, without the first one (which traces) and without pauses.
+      seconds: time spent in steps, without the first call (which traces) and without pauses.
       examples: examples trained on in that time.
       epoch: means over the epoch, up to the last step that was read.
       losses: the loss of each step, up to the last that was read.
@@ -46,8 +47,8 @@ class TrainingProgress:
         self._batch_size = global_batch_size
         self._steps_per_epoch = -(-num_examples // global_batch_size)
         self._num_steps = num_steps
-        self._first_step = first_step
-        self._unread: list[tuple[int, int, Mapping[str, tf.Tensor]]] = []
+        self._first_step = self._last_step = first_step
+        self._unread: list[tuple[range, Means]] = []
         self._running_since: float | None = None
         self._shown_at = time.monotonic()
         self._bar = self._make_bar() if console.is_terminal else None
@@ -66,28 +67,33 @@ class TrainingProgress:
         """Steady speed; None until two steps are done."""
         return self.examples / self.seconds if self.seconds else None
 
-    def step(self, step: int, means: Mapping[str, tf.Tensor]) -> None:
-        """Takes note of one step that is done."""
-        size = self._size(step)
-        if (step - 1) % self._steps_per_epoch == 0:
-            self.epoch = replace(self.epoch, examples=0)
-        self._unread.append((step, size, means))
-        self._count_time(size)
-        last_of_epoch = step % self._steps_per_epoch == 0 or step == self._num_steps
+    def add(self, step: int, means: Means) -> None:
+        """Takes note of the steps up to `step` that are done since the last call, and of the means of each."""
+        steps = range(self._last_step + 1, step + 1)
+        self._last_step = step
+        self._unread.append((steps, means))
+        self._count_time(sum(map(self._size, steps)))
+        end_of_epoch = step // self._steps_per_epoch > (steps[0] - 1) // self._steps_per_epoch
         refresh = _REFRESH_SECONDS if self._bar else _LOG_SECONDS
         due = time.monotonic() - self._shown_at > refresh or step == self._num_steps
-        if last_of_epoch or due:
+        if end_of_epoch or due:
             self.read()
         if due:
             self._show(step)
 
     def read(self) -> None:
         """Waits for the devices, and brings `epoch` up to the last step."""
-        for step, size, means in self._unread:
-            loss = float(means["loss"])
-            self.losses.add(step, loss)
-            self.epoch = self.epoch.plus(size, loss, float(means["accuracy"]))
+        for steps, means in self._unread:
+            losses, accuracies = (np.atleast_1d(means[name].numpy()) for name in ("loss", "accuracy"))
+            for step, loss, accuracy in zip(steps, losses, accuracies, strict=True):
+                self._read_step(step, float(loss), float(accuracy))
         self._unread.clear()
+
+    def _read_step(self, step: int, loss: float, accuracy: float) -> None:
+        if (step - 1) % self._steps_per_epoch == 0:
+            self.epoch = replace(self.epoch, examples=0)
+        self.losses.add(step, loss)
+        self.epoch = self.epoch.plus(self._size(step), loss, accuracy)
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:

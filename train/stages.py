@@ -18,9 +18,9 @@ from train.checkpoint import Checkpoints
 from train.dataset_source import load_source
 from train.export import export_checkpoint
 from train.fingerprint import Fingerprint, take_fingerprint
-from train.loop import StepFunction, make_train_function
+from train.loop import TrainFunction
 from train.loop_check import CLUSTER, check_loop
-from train.placement import print_placement_once
+from train.placement import placement_printer
 from train.resume import require_same_run, warn_of_other_code
 from train.run_folder import RunFolder
 from train.setup_record import describe_setup
@@ -35,7 +35,7 @@ class Trainee:
 
     strategy: tf.distribute.Strategy
     program: Program
-    step_function: StepFunction
+    train_function: TrainFunction
 
 
 @dataclass(frozen=True)
@@ -70,15 +70,15 @@ def make_trainee(
     """Builds what is trained."""
     with strategy.scope():
         program = subject.build()
-    step_function = make_train_function(strategy, program)
+    train_function = TrainFunction(strategy, program)
     if values.log_device_placement:
-        step_function = print_placement_once(step_function, console)
-    return Trainee(strategy, program, step_function)
+        train_function.decorate(placement_printer(console))
+    return Trainee(strategy, program, train_function)
 
 
 def check_step_of_cluster(subject: Subject, trainee: Trainee) -> Report:
     """Holds one step over all processes against one device of this one; all processes have to take part."""
-    check = check_loop(trainee.step_function, trainee.program, subject.build(), subject.batches(), name=CLUSTER)
+    check = check_loop(trainee.train_function, trainee.program, subject.build(), subject.batches(), name=CLUSTER)
     return Report(checks=[check])
 
 
@@ -93,7 +93,7 @@ def prove(values: flags.FlagValues, subject: Subject, devices: Devices, console:
         num_rows=values.first_rows,
     )
     trainee = make_trainee(values, subject, make_strategy(devices), console)
-    report = verify_loop(subject, report, trainee.step_function, trainee.program, mode=values.verify)
+    report = verify_loop(subject, report, trainee.train_function, trainee.program, mode=values.verify)
     return report, trainee
 
 
@@ -117,8 +117,9 @@ def train(values: flags.FlagValues, subject: Subject, trainee: Trainee, outputs:
         recipe,
         source,
         trainee.program,
-        trainee.step_function,
+        trainee.train_function,
         schedule=schedule,
+        steps_per_call=values.steps_per_call,
         checkpoints=checkpoints,
         save_interval=SaveInterval(*train_flags.save_interval(values.save_every)),
         decide=make_agreement(trainee.strategy),

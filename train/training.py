@@ -1,7 +1,6 @@
 """One training run from its first (or resumed) step, and its evaluation: loop, progress, checkpoints, signals."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from distribute import Program
 from train.agreement import Decide
 from train.checkpoint import Checkpoints
 from train.data import Source, eval_batches, train_batches
-from train.loop import StepFunction, evaluate, train
+from train.loop import Means, TrainFunction, evaluate, train
 from train.progress import TrainingProgress
 from train.record import hash_weights
 from train.step import image_dtype
@@ -57,20 +56,28 @@ class SaveInterval:
         self._last = time.monotonic()
         return True
 
+    def next_due(self, step: int) -> int | None:
+        """The first step after this one with which a checkpoint is due; None where time decides."""
+        return None if self._steps is None else (step // self._steps + 1) * self._steps
+
 
 def run_training(
     recipe: Recipe,
     source: Source,
     program: Program,
-    step_function: StepFunction,
+    train_function: TrainFunction,
     *,
     schedule: Schedule,
+    steps_per_call: int,
     checkpoints: Checkpoints,
     save_interval: SaveInterval,
     decide: Decide,
     console: Console,
 ) -> dict[str, Any]:
     """Trains by `schedule`, saving on the way and at the end, or until a signal comes.
+
+    Of several steps in a call the last one is followed by what is due; a checkpoint that is due by its step is written
+    after that step.
 
     Returns:
       The ``training`` entry of ``report.json``, without test results; None for what no step was left to measure.
@@ -97,8 +104,8 @@ def run_training(
     )
     with StopSignals(finish_step=True) as stop, progress:
 
-        def after_step(step: int, means: Mapping[str, tf.Tensor]) -> bool:
-            progress.step(step, means)
+        def after_call(step: int, means: Means) -> bool:
+            progress.add(step, means)
             signal_number, save_now = decide(stop.number, save_interval.due(step))
             if save_now and step < schedule.num_steps:
                 with progress.paused():
@@ -108,11 +115,13 @@ def run_training(
             return stop.received
 
         steps = train(
-            step_function,
+            train_function,
             batches,
             first_step=schedule.first_step,
             num_steps=schedule.num_steps,
-            after_step=after_step,
+            after_call=after_call,
+            steps_per_call=steps_per_call,
+            next_stop=lambda step: save_interval.next_due(step) or schedule.num_steps,
         )
         progress.read()
         if steps > schedule.first_step:

@@ -11,9 +11,8 @@ if __name__ == "__main__":
     import keras
     import tensorflow as tf
 
-    from benchmarks.contestants.tensorflow_parts import digits_batches, final_loss, set_pools
+    from benchmarks.contestants.tensorflow_parts import digits_batches, final_loss
 
-    set_pools(task.threads)
     if task.replicas > 1:
         one = tf.config.LogicalDeviceConfiguration()
         tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [one] * task.replicas)

@@ -8,29 +8,32 @@ if __name__ == "__main__":
     import os
 
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    from benchmarks.contestants.tensorflow_parts import digits_batches, final_loss, set_pools
+    from benchmarks.contestants.tensorflow_parts import digits_batches, final_loss
     from distribute import make_strategy, split_device
-    from train.loop import make_train_function, train
+    from distribute.threads import set_thread_pools
+    from train.loop import TrainFunction, train
     from train.step import build_program
 
     devices = split_device(task.replicas, kind="cpu")
-    set_pools(task.threads)
+    set_thread_pools(devices, intra_op=task.intra_op, inter_op=task.inter_op)
     recipe, source, batches = digits_batches(task)
     strategy = make_strategy(devices)
     with strategy.scope():
         program = build_program(recipe, source.image_shape, source.num_classes)
 
-    def after_step(step, means):
+    def after_call(step, means):
         if watch.after_step(step):
-            float(means["loss"])
+            means["loss"].numpy()
             watch.done(step)
         return False
 
     train(
-        make_train_function(strategy, program),
+        TrainFunction(strategy, program),
         batches,
         first_step=0,
         num_steps=task.warmup + task.steps,
-        after_step=after_step,
+        after_call=after_call,
+        steps_per_call=task.steps_per_call,
+        next_stop=lambda step: 1 if step == 0 else task.warmup if step < task.warmup else task.warmup + task.steps,
     )
     watch.report(images_in(task, source.num_train_examples), final_loss(program.model, task))

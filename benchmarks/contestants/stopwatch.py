@@ -17,7 +17,8 @@ class Task:
       batch: examples in a step, over all replicas.
       warmup: steps before the clock starts.
       steps: steps on the clock.
-      threads: of each process, or of TensorFlow's pools; 0 for the framework's default.
+      threads: of each process, for those not on TensorFlow; 0 for the framework's default.
+      intra_op: threads of TensorFlow's operations, inter_op: operations at once; None for what the contestant chooses.
       steps_per_call: steps that the framework runs without coming back to Python.
       workload: the file of initial weights and batches that ``dump_workload.py`` wrote.
     """
@@ -27,6 +28,8 @@ class Task:
     warmup: int
     steps: int
     threads: int
+    intra_op: int | None
+    inter_op: int | None
     steps_per_call: int
     workload: str
 
@@ -39,6 +42,8 @@ def read_task() -> Task:
     parser.add_argument("--warmup", type=int, default=20)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--threads", type=int, default=0)
+    parser.add_argument("--intra_op", type=int)
+    parser.add_argument("--inter_op", type=int)
     parser.add_argument("--steps_per_call", type=int, default=1)
     parser.add_argument("--workload", default="")
     return Task(**vars(parser.parse_args()))

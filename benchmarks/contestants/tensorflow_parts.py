@@ -14,12 +14,6 @@ from train.dataset_source import load_source
 from train.from_flags import configure_keras
 
 
-def set_pools(threads: int) -> None:
-    """Sets both pools; 0 leaves them to TensorFlow."""
-    if threads:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-
-
 def final_loss(model: keras.Model, task: Task) -> float:
     """The loss of the weights as they are now, on the last batch."""
     file = np.load(task.workload)

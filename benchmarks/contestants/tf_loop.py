@@ -11,9 +11,8 @@ if __name__ == "__main__":
     import keras
     import tensorflow as tf
 
-    from benchmarks.contestants.tensorflow_parts import digits_batches, final_loss, set_pools
+    from benchmarks.contestants.tensorflow_parts import digits_batches, final_loss
 
-    set_pools(task.threads)
     recipe, source, batches = digits_batches(task)
     model = recipe.build_model(source.image_shape, source.num_classes)
     optimizer = recipe.build_optimizer(recipe.learning_rate)

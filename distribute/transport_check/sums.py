@@ -56,7 +56,8 @@ def all_reduce_failures(strategy: tf.distribute.Strategy, summands: Summands) ->
     """Of the strategy's all-reduce, by whatever operations it was given."""
 
     def on_replica(parts: list[tf.Tensor], wholes: list[tf.Tensor]) -> list[Comparison]:
-        sums = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, parts)
+        here = tf.nest.map_structure(tf.identity, parts)  # an argument of a tf.function is on no device yet
+        sums = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, here)
         return list(map(compare, sums, wholes))  # here: the function may return one replica's sum in place of another's
 
     on_all = tf.function(lambda parts, wholes: strategy.run(on_replica, args=(parts, wholes)))

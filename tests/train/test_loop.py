@@ -10,7 +10,7 @@ import tensorflow as tf
 from configs.digits import get_config
 from train.data import Source, eval_batches, train_batches
 from train.errors import NonFiniteError
-from train.loop import evaluate, make_train_function, train
+from train.loop import TrainFunction, evaluate, train
 from train.step import build_program
 
 # Seven batches an epoch, the last one of 7 examples: fewer than 8 replicas, and no multiple of 2, 3 or 4.
@@ -36,19 +36,26 @@ def source():
     return Source("noise", (28, 28, 1), 10, NUM_EXAMPLES, NUM_EXAMPLES, examples, examples, "memory")
 
 
-def run(strategy, source, *, steps=STEPS, learning_rate=1e-3):
+def run(strategy, source, *, steps=STEPS, learning_rate=1e-3, steps_per_call=1):
     keras.utils.set_random_seed(0)
     with strategy.scope():
         program = build_program(dataclasses.replace(RECIPE, learning_rate=learning_rate), (28, 28, 1), 10)
     history = []
 
-    def after_step(step, means):
-        history.append((float(means["loss"]), float(means["accuracy"])))
+    def after_call(step, means):
+        history.extend(np.stack([np.atleast_1d(means[name]) for name in ("loss", "accuracy")], axis=1))
         return False
 
     batches = train_batches(source, global_batch_size=BATCH, seed=0, num_epochs=3, dtype="float64")
-    step_function = make_train_function(strategy, program)
-    train(step_function, batches, first_step=0, num_steps=steps, after_step=after_step)
+    train_function = TrainFunction(strategy, program)
+    train(
+        train_function,
+        batches,
+        first_step=0,
+        num_steps=steps,
+        after_call=after_call,
+        steps_per_call=steps_per_call,
+    )
     test = evaluate(strategy, program, eval_batches(source, global_batch_size=BATCH, dtype="float64"))
     return program, np.array(history), test
 
@@ -71,6 +78,14 @@ class TestAgreementWithOneDevice:
         assert test["accuracy"] == pytest.approx(expected_test["accuracy"], abs=1e-12)
         assert test["loss"] == pytest.approx(expected_test["loss"], rel=1e-9)
 
+    @pytest.mark.parametrize("num_replicas", [1, 2])
+    def test_after_twenty_steps_by_six_in_a_call(self, strategy_of, source, single, num_replicas):
+        program, history, _ = run(strategy_of(num_replicas), source, steps_per_call=6)
+        expected_program, expected_history, _ = single
+        np.testing.assert_allclose(history, expected_history, rtol=1e-9)
+        for variable, expected in zip(program.model.variables, expected_program.model.variables, strict=True):
+            np.testing.assert_allclose(variable.numpy(), expected.numpy(), rtol=0, atol=1e-9, err_msg=variable.path)
+
     def test_training_changed_the_weights(self, source, single):
         """Or the comparison above would hold for a loop that does nothing."""
         _, history, _ = single
@@ -89,20 +104,52 @@ class TestEvaluate:
 
 
 class TestTrain:
-    def test_is_traced_once_although_the_last_batch_is_smaller(self, source):
+    @pytest.mark.parametrize("steps_per_call", [1, 4])
+    def test_is_traced_once_whatever_the_batch_and_the_number_of_steps(self, source, steps_per_call):
         keras.utils.set_random_seed(0)
         strategy = tf.distribute.get_strategy()
         program = build_program(RECIPE, (28, 28, 1), 10)
-        step_function = make_train_function(strategy, program)
+        train_function = TrainFunction(strategy, program)
         batches = train_batches(source, global_batch_size=BATCH, seed=0, num_epochs=2, dtype="float64")
-        train(step_function, batches, first_step=0, num_steps=14, after_step=lambda step, means: False)
-        assert step_function.experimental_get_tracing_count() == 1
+        calls = []
+        train(
+            train_function,
+            batches,
+            first_step=0,
+            num_steps=14,
+            after_call=lambda step, means: calls.append(step),
+            steps_per_call=steps_per_call,
+            next_stop=lambda step: 7 if step < 7 else 14,
+        )
+        assert calls == ([*range(1, 15)] if steps_per_call == 1 else [4, 7, 11, 14])
+        assert train_function.num_traces == 1
 
     def test_ends_when_told_to(self, source):
         strategy = tf.distribute.get_strategy()
-        step_function = make_train_function(strategy, build_program(RECIPE, (28, 28, 1), 10))
+        train_function = TrainFunction(strategy, build_program(RECIPE, (28, 28, 1), 10))
         batches = train_batches(source, global_batch_size=BATCH, seed=0, num_epochs=2, dtype="float64")
-        assert train(step_function, batches, first_step=5, num_steps=14, after_step=lambda step, _: step == 8) == 8
+        assert train(train_function, batches, first_step=5, num_steps=14, after_call=lambda step, _: step == 8) == 8
+
+    @pytest.mark.parametrize("num_replicas", [1, 2])
+    def test_names_the_step_that_was_not_finite_among_several_in_a_call(self, strategy_of, source, num_replicas):
+        keras.utils.set_random_seed(0)
+        strategy = strategy_of(num_replicas)
+        with strategy.scope():
+            program = build_program(RECIPE, (28, 28, 1), 10)
+        batches = train_batches(source, global_batch_size=BATCH, seed=0, num_epochs=3, dtype="float64")
+        poisoned = batches.enumerate().map(lambda step, batch: (batch[0] / tf.cast(step != 8, tf.float64), batch[1]))
+        with pytest.raises(NonFiniteError, match="step 9: NaN or Inf in loss on replica 0"):
+            train(
+                TrainFunction(strategy, program),
+                poisoned,
+                first_step=0,
+                num_steps=14,
+                after_call=lambda step, means: False,
+                steps_per_call=6,
+            )
+        expected_program, _, _ = run(strategy, source, steps=8)
+        for variable, expected in zip(program.model.variables, expected_program.model.variables, strict=True):
+            np.testing.assert_allclose(variable.numpy(), expected.numpy(), rtol=0, atol=1e-9, err_msg=variable.path)
 
     @pytest.mark.parametrize("num_replicas", [1, 2])
     def test_stops_before_the_update_at_nan_and_names_the_variable(self, strategy_of, source, num_replicas):
@@ -117,11 +164,11 @@ class TestTrain:
             NonFiniteError, match=r"step 1: NaN or Inf in loss on replica 0, .*conv2d\w*/kernel on replica 0"
         ):
             train(
-                make_train_function(strategy, program),
+                TrainFunction(strategy, program),
                 batches,
                 first_step=0,
                 num_steps=3,
-                after_step=lambda step, means: False,
+                after_call=lambda step, means: False,
             )
         for variable, value in zip(program.model.variables, before, strict=True):
             np.testing.assert_array_equal(variable.numpy(), value)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from configs.digits import get_config
-from train.loop import make_train_function
+from train.loop import TrainFunction
 from train.loop_check import check_loop
 from train.sharding import take_shard
 from train.step import build_program
@@ -43,7 +43,7 @@ def batches():
     return tf.data.Dataset.from_tensors((images, rng.integers(0, CLASSES, ROWS)))
 
 
-def check(strategy, make_function=make_train_function):
+def check(strategy, make_function=TrainFunction):
     with strategy.scope():
         program = build()
     before = [variable.numpy() for variable in program.model.variables]

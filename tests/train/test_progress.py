@@ -19,7 +19,7 @@ def progress_of(first_step=0, num_steps=7, epoch=None):
 
 def run(progress, steps):
     for step in steps:
-        progress.step(step, {"loss": tf.constant(LOSSES[step - 1]), "accuracy": tf.constant(LOSSES[step - 1] / 8)})
+        progress.add(step, {"loss": tf.constant(LOSSES[step - 1]), "accuracy": tf.constant(LOSSES[step - 1] / 8)})
     progress.read()
     return progress.epoch
 
@@ -36,6 +36,16 @@ class TestEpochMeans:
         before = run(progress_of(num_steps=stop), range(1, stop + 1))
         saved = EpochMeans.from_list(before.to_list())
         assert run(progress_of(first_step=stop, epoch=saved), range(stop + 1, 8)) == whole
+
+    def test_of_several_steps_in_a_call_are_those_of_single_ones(self):
+        progress = progress_of()
+        for step, steps in ((2, [0, 1]), (5, [2, 3, 4]), (7, [5, 6])):
+            losses = tf.constant([LOSSES[index] for index in steps])
+            progress.add(step, {"loss": losses, "accuracy": losses / 8})
+        progress.read()
+        single = progress_of()
+        assert progress.epoch == run(single, range(1, 8))
+        assert progress.losses.to_dict() == single.losses.to_dict()
 
     def test_of_no_step_are_unknown(self):
         assert EpochMeans.from_list(EpochMeans().to_list()) == EpochMeans()

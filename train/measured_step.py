@@ -1,0 +1,41 @@
+"""What `train/scaling.py` starts from: one replica's step, timed, and the bytes of its gradients."""
+
+import itertools
+import statistics
+import time
+
+from absl import flags
+
+from distribute import make_strategy, split_device
+from train.dataset_source import load_source
+from train.from_flags import configure_keras
+from train.loop import Means, TrainFunction, train
+from train.recipes import recipe_from_flags
+from train.verification import Subject
+
+_STEPS = 30
+
+
+def measure_step(values: flags.FlagValues) -> tuple[float, float]:
+    """Median seconds of a step of the recipe on one device, its global batch as one replica's, and gradient bytes."""
+    recipe = recipe_from_flags(values)
+    configure_keras(recipe, deterministic=False)
+    devices = split_device(1, kind=values.device)
+    subject = Subject(values.config, recipe, load_source(recipe.dataset, values.data_dir))
+    program = subject.build()
+    times = []
+
+    def after_call(step: int, means: Means) -> bool:
+        means["loss"].numpy()
+        times.append(time.perf_counter())
+        return False
+
+    train(
+        TrainFunction(make_strategy(devices), program),
+        subject.batches().repeat(),
+        first_step=0,
+        num_steps=_STEPS,
+        after_call=after_call,
+    )
+    steps = [after - before for before, after in itertools.pairwise(times)]
+    return statistics.median(steps), sum(variable.numpy().nbytes for variable in program.model.trainable_variables)
