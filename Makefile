@@ -3,6 +3,7 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+BENCH := .venv-bench
 
 # The first supported Python on the path; PYTHON=… chooses another.
 PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
@@ -12,7 +13,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 # A process for each core: most of a test's time is TensorFlow tracing in Python, on one core.
 SIDE_BY_SIDE := --numprocesses=logical --maxprocesses=4 --dist=worksteal --durations=25
 
-.PHONY: help setup train test lint proof gpu-test lock clean
+.PHONY: help setup train test lint proof bench gpu-test lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -42,6 +43,14 @@ lint: setup  ## ruff and mypy
 proof: setup  ## the exhaustive suites, which repeat slow measurements
 	$(BIN)/python -m pytest -m proof $(ARGS)
 
+$(BENCH)/installed: requirements-bench.txt
+	$(PYTHON) -m venv --clear $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	@touch $@
+
+bench: setup $(BENCH)/installed  ## the conv net here and by PyTorch, JAX and plain Keras, side by side; OUTPUT=folder
+	$(BIN)/python -m benchmarks.speed --peers=$(BENCH)/bin/python --out=$(or $(OUTPUT),runs/bench) $(ARGS)
+
 gpu-test: setup  ## what needs an NVIDIA GPU; OUTPUT=folder keeps report.json, the memory ledgers and NVML's table
 	$(if $(OUTPUT),GPU_TEST_OUTPUT=$(OUTPUT)) $(BIN)/python -m pytest tests/gpu $(ARGS)
 
@@ -51,4 +60,4 @@ lock: setup  ## choose newer versions for constraints.txt, for all supported Pyt
 		--python-version 3.11 --no-annotate --no-header - requirements-gpu.txt --output-file constraints.txt --upgrade
 
 clean:  ## remove the environment and caches; runs/ stays
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	rm -rf $(VENV) $(BENCH) .pytest_cache .ruff_cache .mypy_cache *.egg-info

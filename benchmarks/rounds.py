@@ -38,8 +38,8 @@ class Contestant:
         return " ".join(f"{name}={value}" for name, value in self.flags.items()) or "defaults"
 
 
-def dump_workload(folder: Path, batch: int, steps: int, warmup: int = 20) -> list[str]:
-    """Writes weights and batches for contestants; returns the flags that tell them of it."""
+def dump_workload(folder: Path, batch: int, steps: int, warmup: int = 30) -> list[str]:
+    """Writes weights and batches for contestants, whose warm-up is longer than an epoch; returns flags for them."""
     flags = [f"--batch={batch}", f"--warmup={warmup}", f"--steps={steps}", f"--workload={folder}/workload_{batch}.npz"]
     module = "benchmarks.contestants.dump_workload"
     subprocess.run([sys.executable, "-m", module, *flags], cwd=_ROOT, check=True, stderr=subprocess.DEVNULL)

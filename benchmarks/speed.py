@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -19,14 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.rounds import Contestant, dump_workload, run_rounds
-
-# Of the losses after all steps. Those on TensorFlow differ by rounding; PyTorch and JAX have an Adam whose epsilon
-# counts otherwise, which moves losses by some percent after a hundred steps.
-_SAME_LOSS = 0.05
+from benchmarks.speed_picture import save_picture
+from benchmarks.speed_table import same_losses, table
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs all, prints tables and writes ``speed.json``; 1 where losses differ."""
+    """Runs all, prints tables, writes ``speed.json`` and ``speed.svg``; 1 where losses differ."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for results")
     parser.add_argument("--batches", default="64,256", help="global batches")
@@ -43,6 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     }
     record = {"machine": machine(), "steps": options.steps, "rounds": options.rounds, "batches": results}
     (options.out / "speed.json").write_text(json.dumps(record, indent=1) + "\n")
+    save_picture(options.out / "speed.svg", results)
     for batch, rows in results.items():
         print(table(batch, rows))
     return 0 if all(same_losses(rows) for rows in results.values()) else 1
@@ -51,8 +49,14 @@ def main(arguments: Sequence[str]) -> int:
 def contestants(replicas: Sequence[int], peers: str) -> list[Contestant]:
     """Who takes part: the yardsticks on one device, this project, plain MirroredStrategy, and the peers."""
     yardsticks = [
-        *(Contestant("Keras fit", "keras_fit", {"steps_per_call": number}) for number in (1, 10)),
-        Contestant("tf.function loop", "tf_loop"),
+        one
+        for onednn in (0, 1)
+        for suffix in [", oneDNN" * onednn]
+        for one in (
+            Contestant(f"Keras fit{suffix}", "keras_fit", {"steps_per_call": 1, "onednn": onednn}),
+            Contestant(f"Keras fit{suffix}", "keras_fit", {"steps_per_call": 10, "onednn": onednn}),
+            Contestant(f"tf.function loop{suffix}", "tf_loop", {"onednn": onednn}),
+        )
     ]
     ours = [Contestant(f"this project, N={number}", "ours", {"replicas": number}) for number in replicas]
     several = [number for number in replicas if 1 < number <= 4]
@@ -82,53 +86,6 @@ def measure(batch: int, options: argparse.Namespace, taking_part: Sequence[Conte
         )
         row["runs"].append(result)
     return list(rows.values())
-
-
-def median(row: dict[str, Any], key: str) -> float:
-    """Of all rounds."""
-    return statistics.median(run[key] for run in row["runs"])
-
-
-def best_settings(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of each contestant the setting with the best median."""
-    best: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        if row["name"] not in best or median(row, "images_per_second") > median(best[row["name"]], "images_per_second"):
-            best[row["name"]] = row
-    return list(best.values())
-
-
-def ratios(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> list[float]:
-    """To the faster of the yardsticks, round by round."""
-    yardsticks = [one for one in rows if one["name"] in ("Keras fit", "tf.function loop")]
-    fastest = max(yardsticks, key=lambda one: median(one, "images_per_second"))
-    pairs = zip(row["runs"], fastest["runs"], strict=True)
-    return [run["images_per_second"] / other["images_per_second"] for run, other in pairs]
-
-
-def same_losses(rows: Sequence[dict[str, Any]]) -> bool:
-    """Whether all of them have learned the same."""
-    losses = [run["loss"] for row in rows for run in row["runs"]]
-    return max(losses) - min(losses) <= _SAME_LOSS * max(losses)
-
-
-def table(batch: str, rows: Sequence[dict[str, Any]]) -> str:
-    """Markdown: the best setting of each."""
-    head = [
-        f"\nGlobal batch {batch}; ratio to the fastest plain single device, median of the rounds and their range.\n",
-        "| | setting | images/s | ratio | first step s | wall s | end s | memory MiB | loss |",
-        "| --- | --- | --: | --: | --: | --: | --: | --: | --: |",
-    ]
-    lines = []
-    for row in best_settings(rows):
-        speed = ratios(row, rows)
-        lines.append(
-            f"| {row['name']} | {row['setting']} | {median(row, 'images_per_second'):,.0f} "
-            f"| {statistics.median(speed):.2f} ({min(speed):.2f} to {max(speed):.2f}) "
-            f"| {median(row, 'first_step_s'):.1f} | {median(row, 'wall_s'):.1f} | {median(row, 'end_s'):.1f} "
-            f"| {median(row, 'peak_mib'):,.0f} | {median(row, 'loss'):.4f} |"
-        )
-    return "\n".join([*head, *lines])
 
 
 def machine() -> dict[str, Any]:

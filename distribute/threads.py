@@ -30,28 +30,35 @@ class ThreadPools:
     reason: str
 
 
-def choose_thread_pools(kind: str, num_replicas: int, num_cores: int) -> ThreadPools:
+def choose_thread_pools(kind: str, num_replicas: int, num_cores: int, num_processes: int = 1) -> ThreadPools:
     """What is fastest for so many replicas in one process.
 
     Args:
       kind: of the devices: ``gpu`` or ``cpu``.
       num_replicas: in this process.
-      num_cores: that this process may use.
+      num_cores: of the machine, as far as this process may use them.
+      num_processes: that share them, each with as many replicas.
     """
     if kind == "gpu":
         return ThreadPools(0, 0, "the GPU computes, and the CPU prepares its input with all cores")
-    if num_replicas == 1:
+    if num_replicas == 1 and num_processes == 1:
         return ThreadPools(0, 0, "one replica needs all cores for each operation")
-    return ThreadPools(1, num_cores, "replicas run at once, each operation on one core")
+    if num_replicas == 1:
+        share = max(1, num_cores // num_processes)
+        return ThreadPools(share, share, "a share of the cores for each process")
+    return ThreadPools(1, max(1, num_cores // num_processes), "replicas run at once, each operation on one core")
 
 
-def set_thread_pools(devices: Devices, *, intra_op: int | None = None, inter_op: int | None = None) -> ThreadPools:
+def set_thread_pools(
+    devices: Devices, *, intra_op: int | None = None, inter_op: int | None = None, num_processes: int = 1
+) -> ThreadPools:
     """Sets TensorFlow's pools for `devices`, before its first operation; what the user has set himself stays.
 
     Args:
       devices: from `split_device`.
       intra_op: threads for one operation; None for what is fastest.
       inter_op: operations at once; None for what is fastest.
+      num_processes: that share this machine, each with as many replicas.
 
     Returns:
       What holds now.
@@ -59,7 +66,7 @@ def set_thread_pools(devices: Devices, *, intra_op: int | None = None, inter_op:
     Raises:
       RuntimeError: TensorFlow has run operations already.
     """
-    chosen = choose_thread_pools(devices.kind, len(devices.names), len(os.sched_getaffinity(0)))
+    chosen = choose_thread_pools(devices.kind, len(devices.names), len(os.sched_getaffinity(0)), num_processes)
     threading = tf.config.threading
     set_before = (threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads())
     if intra_op is None and inter_op is None and (any(set_before) or any(name in os.environ for name in _VARIABLES)):

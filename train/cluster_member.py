@@ -169,6 +169,7 @@ def _train(
                 },
                 "cluster": {
                     "num_processes": len(member.addresses),
+                    "num_local_processes": member.num_on_its_host,
                     "shares_device": devices.placement == "virtual" or devices.kind == "cpu",
                     "patience": [values.form_timeout, values.notice_timeout],
                 },

@@ -7,6 +7,7 @@ import tensorflow as tf
 from absl import flags
 
 from distribute import DeviceError, Devices, split_device
+from distribute.threads import set_thread_pools
 from train.errors import InputError, MachineError
 
 Made = TypeVar("Made")
@@ -24,6 +25,19 @@ def make_devices(values: flags.FlagValues, *, least_replicas: int = 1) -> Device
       MachineError: the machine does not have what was asked.
     """
     return with_device_flags(split_device, values, least_replicas=least_replicas)
+
+
+def set_threads(values: flags.FlagValues, devices: Devices, *, num_processes: int = 1) -> None:
+    """Sets TensorFlow's thread pools by ``--intra_op_threads`` and ``--inter_op_threads``, or else to what is fastest.
+
+    Args:
+      values: the parsed flags.
+      devices: those of this process, which has not used TensorFlow yet.
+      num_processes: of the run on this machine.
+    """
+    set_thread_pools(
+        devices, intra_op=values.intra_op_threads, inter_op=values.inter_op_threads, num_processes=num_processes
+    )
 
 
 def with_device_flags(make: Callable[..., Made], values: flags.FlagValues, *, least_replicas: int = 1) -> Made:

@@ -118,7 +118,11 @@ def define_recipe_flags() -> None:
 def define_speed_flags() -> None:
     """How the steps are carried out; no result depends on it but for rounding."""
     flags.DEFINE_integer(
-        "steps_per_call", 1, "Steps that TensorFlow makes before Python has a say: saves, signals.", lower_bound=1
+        "steps_per_call",
+        None,
+        "Steps that TensorFlow makes before Python has a say: saves, signals. Default: those of a quarter of a second, "
+        "at most 20; one where a run has several processes, which must decide alike.",
+        lower_bound=1,
     )
     flags.DEFINE_integer(
         "intra_op_threads", None, "Threads for each operation. Default: by cores and replicas.", lower_bound=0
@@ -136,7 +140,7 @@ def define_scaling_flags() -> None:
     flags.DEFINE_list("replicas", [str(2**power) for power in range(1, 11)], "For how many replicas.")
     flags.register_validator(
         "replicas",
-        lambda numbers: all(number.isdigit() and int(number) > 0 for number in numbers),
+        lambda numbers: bool(numbers) and all(number.isdigit() and int(number) > 0 for number in numbers),
         "give whole numbers, such as 2,8,64",
     )
     flags.DEFINE_list("links", ["nvlink", "pcie", "10gbe", "100gbe", "400gbe"], "Between replicas, or between hosts.")

@@ -104,7 +104,11 @@ def _train(
         arguments = {
             "argv": sys.argv,
             "device": device,
-            "cluster": {"num_processes": len(environments), "shares_device": devices.placement == "virtual"},
+            "cluster": {
+                "num_processes": len(environments),
+                "num_local_processes": len(environments),
+                "shares_device": devices.placement == "virtual",
+            },
             "folder": str(folder.path),
             "scratch": scratch,
         }

@@ -1,11 +1,13 @@
 """The training loop: the recipe's step under `strategy.run`, fed from one plain iterator."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
 
 from distribute import Program
+from train.call_length import CallLength
 from train.errors import NonFiniteError
 from train.finite import non_finite_places
 from train.sharding import take_shard
@@ -19,25 +21,25 @@ class TrainFunction:
 
     def __init__(self, strategy: tf.distribute.Strategy, program: Program):
         self._num_begun = tf.Variable(0, dtype=tf.int64, trainable=False)
-        self._traced_step = _distribute(strategy, program.train_step)
-        self._step, self._steps = self._traced_step, tf.function(self._steps_in_graph)
+        self._one_step = _distribute(strategy, program.train_step)
+        self._steps: Callable[..., Means] = tf.function(self._steps_in_graph)
 
     def __call__(self, iterator: Iterator[Any]) -> Means:
         """Makes one step on the next global batch; returns its means over that batch."""
-        return self._step(iterator)
+        return {name: values[0] for name, values in self.steps(iterator, 1).items()}
 
     def steps(self, iterator: Iterator[Any], num_steps: int) -> Means:
         """Makes so many steps without coming back to Python; returns the means of each, [num_steps]."""
         return self._steps(iterator, tf.constant(num_steps))
 
-    def decorate(self, decorator: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-        """Puts something around each call, such as `train.placement.placement_printer`."""
-        self._step, self._steps = decorator(self._step), decorator(self._steps)
+    def decorate(self, decorator: Callable[[Callable[..., Means]], Callable[..., Means]]) -> None:
+        """Puts something around each call, such as `train.placement.print_placement_once`."""
+        self._steps = decorator(self._steps)
 
     @property
     def num_traces(self) -> int:
         """How often the step was traced."""
-        return self._traced_step.experimental_get_tracing_count()
+        return int(self._one_step.experimental_get_tracing_count())
 
     @property
     def num_begun(self) -> int:
@@ -45,13 +47,13 @@ class TrainFunction:
         return int(self._num_begun.numpy())
 
     def _steps_in_graph(self, iterator: Iterator[Any], num_steps: tf.Tensor) -> dict[str, tf.Tensor]:
-        specs = self._traced_step.get_concrete_function(iterator).structured_outputs
+        specs = self._one_step.get_concrete_function(iterator).structured_outputs
         arrays = {name: tf.TensorArray(spec.dtype, num_steps, element_shape=spec.shape) for name, spec in specs.items()}
         for index in tf.range(num_steps):
             # One after the other: where a step fails, the one after it must not have begun.
             tf.autograph.experimental.set_loop_options(parallel_iterations=1)
             with tf.control_dependencies([self._num_begun.assign_add(1)]):
-                means = self._traced_step(iterator)
+                means = self._one_step(iterator)
             arrays = {name: arrays[name].write(index, means[name]) for name in arrays}
         return {name: array.stack() for name, array in arrays.items()}
 
@@ -63,7 +65,7 @@ def train(
     first_step: int,
     num_steps: int,
     after_call: Callable[[int, Means], bool],
-    steps_per_call: int = 1,
+    steps_per_call: int | None = 1,
     next_stop: Callable[[int], int] | None = None,
 ) -> int:
     """Runs steps `first_step` + 1 to `num_steps`.
@@ -73,9 +75,9 @@ def train(
       batches: global batches, beginning with that of step `first_step` + 1.
       first_step: steps that are done already.
       num_steps: steps when done.
-      after_call: gets the number of steps done, and the means of the one step or of each of several [steps], still as
+      after_call: gets the number of steps done, and the means of each step since the last call [steps], still as
         tensors, so that reading them (which waits for the devices) is its choice; True ends the training.
-      steps_per_call: so many steps are made before control comes back.
+      steps_per_call: so many steps are made before control comes back; None for what `CallLength` finds.
       next_stop: says after which step control has to come back at the latest, given the number of steps done.
 
     Returns:
@@ -86,20 +88,25 @@ def train(
     """
     iterator = iter(batches)
     begun_before = function.num_begun
+    length = CallLength(steps_per_call)
     step = first_step
     while step < num_steps:
-        stop = min(step + steps_per_call, num_steps, next_stop(step) if next_stop else num_steps)
+        stop = min(step + length.steps, num_steps, next_stop(step) if next_stop else num_steps)
+        begin = time.perf_counter()
         try:
-            means = function(iterator) if steps_per_call == 1 else function.steps(iterator, stop - step)
+            means = function.steps(iterator, stop - step)
         except tf.errors.InvalidArgumentError as error:
             places = non_finite_places(error)
             if places is None:
                 raise
-            failed = step + 1 if steps_per_call == 1 else first_step + function.num_begun - begun_before
+            failed = first_step + function.num_begun - begun_before
             raise NonFiniteError(
                 f"step {failed}: NaN or Inf in {places}; stopped before the update (try a smaller --learning_rate)"
             ) from error
         step = stop
+        if not length.known:
+            means["loss"].numpy()
+            length.took(time.perf_counter() - begin)
         if after_call(step, means):
             break
     return step

@@ -14,26 +14,23 @@ Counts = Mapping[str, collections.Counter[str]]
 _SHOWN_TYPES = 6
 
 
-def placement_printer(console: Console) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A decorator: the first call of what it decorates prints how many operations ran on each device."""
+def print_placement_once(function: Callable[..., Any], console: Console) -> Callable[..., Any]:
+    """`function`, whose first call prints how many operations ran on each device."""
     printed = False
 
-    def decorate(step_function: Callable[..., Any]) -> Callable[..., Any]:
-        def step(*args: Any) -> Any:
-            nonlocal printed
-            if printed:
-                return step_function(*args)
-            printed = True
-            result, counts = count_operations(step_function, *args)
-            for device, types in counts.items():
-                most = ", ".join(f"{count} {name}" for name, count in types.most_common(_SHOWN_TYPES))
-                text = f"placement: {device} runs {types.total()} operations of one step: {most}, …"
-                console.print(text, highlight=False, soft_wrap=True)
-            return result
+    def step(*args: Any) -> Any:
+        nonlocal printed
+        if printed:
+            return function(*args)
+        printed = True
+        result, counts = count_operations(function, *args)
+        for device, types in counts.items():
+            most = ", ".join(f"{count} {name}" for name, count in types.most_common(_SHOWN_TYPES))
+            text = f"placement: {device} runs {types.total()} operations of one step: {most}, …"
+            console.print(text, highlight=False, soft_wrap=True)
+        return result
 
-        return step
-
-    return decorate
+    return step
 
 
 def count_operations(function: Callable[..., Any], *args: Any) -> tuple[Any, Counts]:

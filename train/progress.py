@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from types import TracebackType
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -84,7 +83,7 @@ class TrainingProgress:
     def read(self) -> None:
         """Waits for the devices, and brings `epoch` up to the last step."""
         for steps, means in self._unread:
-            losses, accuracies = (np.atleast_1d(means[name].numpy()) for name in ("loss", "accuracy"))
+            losses, accuracies = (means[name].numpy() for name in ("loss", "accuracy"))
             for step, loss, accuracy in zip(steps, losses, accuracies, strict=True):
                 self._read_step(step, float(loss), float(accuracy))
         self._unread.clear()

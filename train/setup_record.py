@@ -32,10 +32,17 @@ def describe_setup(
             "deterministic": values.deterministic,
             "isolation": values.isolation,
             "collectives": collectives(strategy),
+            "threads": threads(),
             "shards": {str(size): shard_sizes(size, strategy.num_replicas_in_sync) for size in sizes},
             "number of test examples": source.num_test_examples,
         },
     }
+
+
+def threads() -> dict[str, int]:
+    """Sizes of TensorFlow's thread pools, which decide how sums are rounded; 0 is TensorFlow's choice."""
+    pools = tf.config.threading
+    return {"intra_op": pools.get_intra_op_parallelism_threads(), "inter_op": pools.get_inter_op_parallelism_threads()}
 
 
 def collectives(strategy: tf.distribute.Strategy) -> str:

@@ -1,5 +1,6 @@
 """The stages of a run, whichever process they run in: the proof of a recipe, and its training."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.console import Console
 
 from configs.recipe import Recipe
 from distribute import Devices, Program, Report, make_strategy
+from distribute.worker_strategy import num_processes_of
 from train import flags as train_flags
 from train import from_flags
 from train.agreement import make_agreement
@@ -20,7 +22,7 @@ from train.export import export_checkpoint
 from train.fingerprint import Fingerprint, take_fingerprint
 from train.loop import TrainFunction
 from train.loop_check import CLUSTER, check_loop
-from train.placement import placement_printer
+from train.placement import print_placement_once
 from train.resume import require_same_run, warn_of_other_code
 from train.run_folder import RunFolder
 from train.setup_record import describe_setup
@@ -72,7 +74,7 @@ def make_trainee(
         program = subject.build()
     train_function = TrainFunction(strategy, program)
     if values.log_device_placement:
-        train_function.decorate(placement_printer(console))
+        train_function.decorate(functools.partial(print_placement_once, console=console))
     return Trainee(strategy, program, train_function)
 
 
@@ -119,7 +121,7 @@ def train(values: flags.FlagValues, subject: Subject, trainee: Trainee, outputs:
         trainee.program,
         trainee.train_function,
         schedule=schedule,
-        steps_per_call=values.steps_per_call,
+        steps_per_call=values.steps_per_call or (None if num_processes_of(trainee.strategy) == 1 else 1),
         checkpoints=checkpoints,
         save_interval=SaveInterval(*train_flags.save_interval(values.save_every)),
         decide=make_agreement(trainee.strategy),

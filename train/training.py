@@ -68,7 +68,7 @@ def run_training(
     train_function: TrainFunction,
     *,
     schedule: Schedule,
-    steps_per_call: int,
+    steps_per_call: int | None,
     checkpoints: Checkpoints,
     save_interval: SaveInterval,
     decide: Decide,

@@ -39,7 +39,7 @@ def prove(channel: "Channel", index: int, argv: list[str]) -> None:
     """
     with _told(channel, argv) as worker:
         from train import from_flags, stages
-        from train.device_flags import make_devices
+        from train.device_flags import make_devices, set_threads
         from train.recipes import recipe_from_flags
         from train.terminal import Terminal
         from train.transport import require_sound_transport
@@ -48,6 +48,7 @@ def prove(channel: "Channel", index: int, argv: list[str]) -> None:
         recipe = recipe_from_flags(FLAGS)
         from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
         devices = make_devices(FLAGS)
+        set_threads(FLAGS, devices)
         subject = stages.load_subject(FLAGS, recipe)
         require_sound_transport(devices, lambda entry: worker.tell(("transport", entry)))
         report, _ = stages.prove(FLAGS, subject, devices, Terminal(quiet=True))
@@ -74,7 +75,8 @@ def train(
       index: the number of this process among those on this machine.
       argv: the flags of the run.
       device: arguments of `split_device`, for this process's devices.
-      cluster: arguments of `make_worker_strategy`, without the devices; `patience` as the list of its two fields.
+      cluster: arguments of `make_worker_strategy`, without the devices; `patience` as the list of its two fields. And
+        `num_local_processes`, how many of the processes are on this machine.
       folder: the run's, where the first one writes.
       scratch: where the others write, since all have to take part in saving.
       first_index: the number of this machine's first process among all.
@@ -111,6 +113,7 @@ def _join(
     worker: "Worker",
     device: dict[str, Any],
     num_processes: int,
+    num_local_processes: int,
     shares_device: bool,
     patience: list[float] | None = None,
 ) -> tuple["Devices", "tf.distribute.Strategy"]:
@@ -118,9 +121,11 @@ def _join(
     from distribute.devices import split_device
     from distribute.process_devices import take_limit_at_once
     from distribute.worker_strategy import Patience, make_worker_strategy
+    from train.device_flags import set_threads
 
     worker.phase("joining the other processes")
     devices = split_device(**device)
+    set_threads(FLAGS, devices, num_processes=num_local_processes)
     strategy = make_worker_strategy(
         devices,
         num_processes=num_processes,

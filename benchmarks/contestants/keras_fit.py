@@ -8,6 +8,8 @@ if __name__ == "__main__":
     import os
 
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    if task.onednn:
+        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
     import keras
     import tensorflow as tf
 
@@ -26,7 +28,7 @@ if __name__ == "__main__":
             recipe.build_optimizer(recipe.learning_rate),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),
             metrics=["accuracy"],
-            steps_per_execution=task.steps_per_call,
+            steps_per_execution=task.steps_per_call or 1,
         )
 
     class Times(keras.callbacks.Callback):

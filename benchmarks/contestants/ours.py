@@ -8,6 +8,9 @@ if __name__ == "__main__":
     import os
 
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    from train.kernels import choose_kernels
+
+    choose_kernels(os.environ)
     from benchmarks.contestants.tensorflow_parts import digits_batches, final_loss
     from distribute import make_strategy, split_device
     from distribute.threads import set_thread_pools
@@ -33,7 +36,7 @@ if __name__ == "__main__":
         first_step=0,
         num_steps=task.warmup + task.steps,
         after_call=after_call,
-        steps_per_call=task.steps_per_call,
+        steps_per_call=task.steps_per_call or None,
         next_stop=lambda step: 1 if step == 0 else task.warmup if step < task.warmup else task.warmup + task.steps,
     )
     watch.report(images_in(task, source.num_train_examples), final_loss(program.model, task))

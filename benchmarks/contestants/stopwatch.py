@@ -19,7 +19,8 @@ class Task:
       steps: steps on the clock.
       threads: of each process, for those not on TensorFlow; 0 for the framework's default.
       intra_op: threads of TensorFlow's operations, inter_op: operations at once; None for what the contestant chooses.
-      steps_per_call: steps that the framework runs without coming back to Python.
+      steps_per_call: steps that the framework runs without coming back to Python; 0 for what the contestant chooses.
+      onednn: 1 makes TensorFlow compute with oneDNN, 0 as it chooses.
       workload: the file of initial weights and batches that ``dump_workload.py`` wrote.
     """
 
@@ -31,6 +32,7 @@ class Task:
     intra_op: int | None
     inter_op: int | None
     steps_per_call: int
+    onednn: int
     workload: str
 
 
@@ -44,7 +46,8 @@ def read_task() -> Task:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--intra_op", type=int)
     parser.add_argument("--inter_op", type=int)
-    parser.add_argument("--steps_per_call", type=int, default=1)
+    parser.add_argument("--steps_per_call", type=int, default=0)
+    parser.add_argument("--onednn", type=int, default=0)
     parser.add_argument("--workload", default="")
     return Task(**vars(parser.parse_args()))
 

@@ -8,6 +8,8 @@ if __name__ == "__main__":
     import os
 
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    if task.onednn:
+        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
     import keras
     import tensorflow as tf
 

@@ -55,6 +55,12 @@ class Member:
         return self.addresses[self.index]
 
     @property
+    def num_on_its_host(self) -> int:
+        """How many processes have the host of this one's address, itself included."""
+        host, _ = split_address(self.address)
+        return sum(split_address(address)[0] == host for address in self.addresses)
+
+    @property
     def task(self) -> tuple[str, int]:
         """Its task type, ``chief`` or ``worker``, and its index among those of that type."""
         if not self.has_chief:

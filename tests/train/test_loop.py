@@ -43,7 +43,7 @@ def run(strategy, source, *, steps=STEPS, learning_rate=1e-3, steps_per_call=1):
     history = []
 
     def after_call(step, means):
-        history.extend(np.stack([np.atleast_1d(means[name]) for name in ("loss", "accuracy")], axis=1))
+        history.extend(np.stack([means[name] for name in ("loss", "accuracy")], axis=1))
         return False
 
     batches = train_batches(source, global_batch_size=BATCH, seed=0, num_epochs=3, dtype="float64")
