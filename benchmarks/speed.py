@@ -67,7 +67,7 @@ def contestants(replicas: Sequence[int], peers: str) -> list[Contestant]:
         Contestant(f"{name}, N={number}", module, {"replicas": number, "threads": threads}, peers)
         for name, module in (("PyTorch DDP gloo", "torch_ddp"), ("JAX host devices", "jax_devices"))
         for number in replicas
-        if peers and number <= 4
+        if peers and 1 < number <= 4
         for threads in (0, 1)
     ]
     return [*yardsticks, *ours, *mirrored, *others]

@@ -14,6 +14,7 @@ from train import flags as train_flags
 from train import script
 
 if TYPE_CHECKING:
+    from train.run_folder import RunFolder
     from train.scaling_model import Link
     from train.scaling_table import Topology
 
@@ -24,13 +25,22 @@ def main() -> int:
     """Prints the table, writes ``scaling.json`` and ``scaling.svg``; returns 0."""
     # Imported in the functions, so that --help and a misspelt flag answer before TensorFlow has loaded.
     from train.run_folder import open_run_folder
+
+    topologies = find_topologies()
+    folder = open_run_folder(FLAGS.output_dir, resume=False)
+    try:
+        show(*find_step(), topologies, folder)
+    finally:
+        folder.remove_if_new()
+    return 0
+
+
+def show(step_s: float, num_bytes: float, topologies: "list[Topology]", folder: "RunFolder") -> None:
+    """Predicts from one replica's step, prints the table and writes the files."""
     from train.scaling_picture import save_picture
     from train.scaling_table import predict_all, table
     from train.terminal import Terminal
 
-    topologies = find_topologies()
-    folder = open_run_folder(FLAGS.output_dir, resume=False)
-    step_s, num_bytes = find_step()
     predictions = predict_all(
         step_s,
         num_bytes,
@@ -46,7 +56,6 @@ def main() -> int:
     path = folder.write_record("scaling.json", record)
     save_picture(folder.path / "scaling.svg", predictions)
     console.print(f"all of it: {path}, scaling.svg beside it", highlight=False, markup=False, soft_wrap=True)
-    return 0
 
 
 def find_step() -> tuple[float, float]:
@@ -56,11 +65,12 @@ def find_step() -> tuple[float, float]:
       InputError: only one of them is given.
     """
     from train.errors import InputError
-    from train.measured_step import measure_step
 
     if (FLAGS.step_ms is None) != (FLAGS.gradient_mib is None):
         raise InputError("--step_ms and --gradient_mib belong together; without both of them the recipe is measured")
     if FLAGS.step_ms is None:
+        from train.measured_step import measure_step
+
         return measure_step(FLAGS)
     return FLAGS.step_ms / 1e3, FLAGS.gradient_mib * 2**20
 
@@ -87,6 +97,8 @@ def find_topologies() -> "list[Topology]":
         raise InputError("--latency_us and --bandwidth_gbs belong together: they are one link")
     if FLAGS.latency_us is not None:
         links.append(Link("your link", FLAGS.latency_us * 1e-6, FLAGS.bandwidth_gbs * 1e9))
+    if not links:
+        raise InputError("there is no link: name some by --links, or give one by --latency_us and --bandwidth_gbs")
     inner = link_of(FLAGS.inner_link)
     flat = [Topology(link, link, per_host=1) for link in links]
     return flat + [Topology(inner, link, FLAGS.per_host) for link in links if link != inner and FLAGS.per_host > 1]

@@ -51,6 +51,7 @@ class TestScaling:
         [
             (["--links=token_ring"], "link 'token_ring' is unknown: nvlink, pcie"),
             (["--latency_us=3"], "belong together"),
+            (["--links="], "there is no link"),
             (["--replicas=two"], "whole numbers"),
             (["--replicas="], "whole numbers"),
         ],
@@ -59,5 +60,6 @@ class TestScaling:
         assert_refused(run(*GIVEN, *flags), 1, words)
         assert not (tmp_path / "out").exists()
 
-    def test_half_a_step_is_refused(self, run):
+    def test_half_a_step_is_refused(self, tmp_path, run):
         assert_refused(run("--step_ms=3"), 1, "--step_ms and --gradient_mib belong together")
+        assert not (tmp_path / "out").exists()
