@@ -49,10 +49,18 @@ def dump_workload(folder: Path, batch: int, steps: int, warmup: int = 30) -> lis
 def run_rounds(
     contestants: Sequence[Contestant], workload: Sequence[str], num_rounds: int
 ) -> Iterator[tuple[int, Contestant, dict[str, Any]]]:
-    """Every contestant once a round (A B C, C B A, A B C …), so that what else a machine does falls on all alike."""
+    """Every contestant once a round (A B C, C B A, A B C …), so that what else a machine does falls on all alike.
+
+    One that fails says so on standard error, and takes no part any more.
+    """
+    taking_part = list(contestants)
     for number in range(num_rounds):
-        for contestant in contestants if number % 2 == 0 else reversed(contestants):
-            yield number, contestant, run_once(contestant, workload)
+        for contestant in taking_part[:] if number % 2 == 0 else taking_part[::-1]:
+            try:
+                yield number, contestant, run_once(contestant, workload)
+            except RuntimeError as error:
+                taking_part.remove(contestant)
+                print(f"left out: {contestant.name} ({contestant.setting}): {error}", file=sys.stderr, flush=True)
 
 
 def run_once(contestant: Contestant, workload: Sequence[str]) -> dict[str, Any]:

@@ -58,7 +58,11 @@ def contestants(replicas: Sequence[int], peers: str) -> list[Contestant]:
             Contestant(f"tf.function loop{suffix}", "tf_loop", {"onednn": onednn}),
         )
     ]
-    ours = [Contestant(f"this project, N={number}", "ours", {"replicas": number}) for number in replicas]
+    ours = [
+        Contestant(f"this project, N={number}{', oneDNN' * onednn}", "ours", {"replicas": number, "onednn": onednn})
+        for number in replicas
+        for onednn in (0, 1)
+    ]
     several = [number for number in replicas if 1 < number <= 4]
     mirrored = [
         Contestant(f"MirroredStrategy fit, N={number}", "keras_fit", {"replicas": number}) for number in several
@@ -74,7 +78,7 @@ def contestants(replicas: Sequence[int], peers: str) -> list[Contestant]:
 
 
 def measure(batch: int, options: argparse.Namespace, taking_part: Sequence[Contestant]) -> list[dict[str, Any]]:
-    """One row for each setting of each contestant."""
+    """One row for each setting of each contestant that has come through all rounds."""
     workload = dump_workload(options.out, batch, options.steps)
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for number, contestant, result in run_rounds(taking_part, workload, options.rounds):
@@ -85,7 +89,7 @@ def measure(batch: int, options: argparse.Namespace, taking_part: Sequence[Conte
             (contestant.name, contestant.setting), {"name": contestant.name, "setting": contestant.setting, "runs": []}
         )
         row["runs"].append(result)
-    return list(rows.values())
+    return [row for row in rows.values() if len(row["runs"]) == options.rounds]
 
 
 def machine() -> dict[str, Any]:

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
-# Single-device training by TensorFlow as it comes, and with the kernels that this project takes on every x86 processor.
+# Single-device training by TensorFlow as it comes, and with the kernels of oneDNN.
 PLAIN = ("Keras fit", "tf.function loop")
 ONEDNN = tuple(f"{name}, oneDNN" for name in PLAIN)
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from distribute.devices import Devices
 from distribute.transport_check.copies import copy_failures
-from distribute.transport_check.known_values import TransportFailure
+from distribute.transport_check.known_values import TransportFailure, sizes_within
 from distribute.transport_check.sums import Summands, all_reduce_failures, one_device_failures, reduce_failures
 from distribute.worker_strategy import num_processes_of
 
@@ -96,8 +96,9 @@ def check_transport(strategy: tf.distribute.Strategy, devices: Devices) -> Trans
     if strategy.num_replicas_in_sync == 1:
         return TransportVerdict(skipped=f"{devices.names[0]} is the only device: there is no other to send anything to")
     begin = time.perf_counter()
-    copies = list(copy_failures(devices.names))
-    summands = Summands(strategy, devices.names)
+    sizes = sizes_within(devices.memory_limit_mib)
+    copies = list(copy_failures(devices.names, sizes))
+    summands = Summands(strategy, devices.names, sizes)
     collective = list(all_reduce_failures(strategy, summands))
     reduced = list(reduce_failures(strategy, summands))
     one_device = [] if num_processes_of(strategy) > 1 else list(one_device_failures(summands))

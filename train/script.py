@@ -5,7 +5,6 @@ it, 128 + signal after a clean stop by a signal. Errors print one message and no
 """
 
 import errno
-import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -15,7 +14,6 @@ from absl import app, flags, logging
 
 from train.errors import InputError, MachineError, ScriptError, tell
 from train.heap import keep_heaps
-from train.kernels import choose_kernels
 from train.stop_signals import Stopped, StopSignals, raise_if_stopped, stop_without_output
 from train.tensorflow_log import import_tensorflow_quietly
 
@@ -69,7 +67,6 @@ def _run(main: Callable[..., int], argv: list[str], arguments: Sequence[str]) ->
 def set_up() -> None:
     """What every process of a script does first, once its flags are parsed."""
     keep_heaps()
-    choose_kernels(os.environ)
     if not FLAGS.debug:
         import_tensorflow_quietly()
         logging.set_verbosity(logging.WARNING)

@@ -1,5 +1,6 @@
 """What decides the result of a run, besides devices and versions: the ``setup`` entry of ``report.json``."""
 
+import os
 from typing import Any
 
 import tensorflow as tf
@@ -33,6 +34,7 @@ def describe_setup(
             "isolation": values.isolation,
             "collectives": collectives(strategy),
             "threads": threads(),
+            "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "unset"),
             "shards": {str(size): shard_sizes(size, strategy.num_replicas_in_sync) for size in sizes},
             "number of test examples": source.num_test_examples,
         },

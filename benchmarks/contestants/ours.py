@@ -8,9 +8,8 @@ if __name__ == "__main__":
     import os
 
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    from train.kernels import choose_kernels
-
-    choose_kernels(os.environ)
+    if task.onednn:
+        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
     from benchmarks.contestants.tensorflow_parts import digits_batches, final_loss
     from distribute import make_strategy, split_device
     from distribute.threads import set_thread_pools

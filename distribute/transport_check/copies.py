@@ -16,13 +16,13 @@ def copy_to(value: tf.Tensor, device: str) -> tf.Tensor:
         return tf.identity(value)
 
 
-def copy_failures(names: Sequence[str]) -> Iterator[TransportFailure]:
-    """Of the host with each device, then of each ordered pair of devices.
+def copy_failures(names: Sequence[str], sizes: Sequence[int]) -> Iterator[TransportFailure]:
+    """Of the host with each device, then of each ordered pair of devices; vectors of these sizes, in bytes.
 
     The host comes first because the pairs rely on it: it brings a device what it is to send, and what it is to expect.
     """
-    sent = {name: [place(values, name) for values in copied_values()] for name in names}
-    known = [place(values, HOST) for values in copied_values()]
+    sent = {name: [place(values, name) for values in copied_values(sizes)] for name in names}
+    known = [place(values, HOST) for values in copied_values(sizes)]
     for name in names:
         back = [place(value.numpy(), HOST) for value in sent[name]]
         yield from failures_of(f"host -> {name} -> host", map(compare_on, itertools.repeat(HOST), back, known))

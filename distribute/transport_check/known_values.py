@@ -1,6 +1,6 @@
 """Values that are known beforehand, and their comparison on the device that received them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,6 +9,9 @@ import tensorflow as tf
 
 # A few values, which fill no unit of transfer, and 1 MiB, which takes many.
 SIZES_IN_BYTES = (3 * 8, 2**20)
+
+# Of a device's limit the share that the larger one may take: the check holds dozens of such vectors at a time.
+_SHARE_OF_LIMIT = 1 / 64
 
 # float32 holds every integer up to here, so a sum below it is exact, whatever the order.
 MOST_EXACT = 2**24
@@ -47,14 +50,21 @@ class Comparison(NamedTuple):
     expected: tf.Tensor
 
 
-def copied_values() -> list[np.ndarray]:
-    """Vectors to copy: int64 with all bits in use, and float32 as in training.
+def sizes_within(memory_limit_mib: int | None) -> tuple[int, ...]:
+    """The sizes that a device with such a limit, None for none, has room for."""
+    few, many = SIZES_IN_BYTES
+    room = many if memory_limit_mib is None else int(memory_limit_mib * 2**20 * _SHARE_OF_LIMIT)
+    return few, min(many, room)
+
+
+def copied_values(sizes: Sequence[int] = SIZES_IN_BYTES) -> list[np.ndarray]:
+    """Vectors of these sizes, in bytes, to copy: int64 with all bits in use, and float32 as in training.
 
     Not int32: TensorFlow keeps that in the host's memory on a GPU, so the link would never see it.
     """
     return [
         values
-        for size in SIZES_IN_BYTES
+        for size in sizes
         for values in (
             (np.arange(1, size // 8 + 1, dtype=np.uint64) * np.uint64(_MULTIPLIER)).view(np.int64),
             float_values(size, MOST_EXACT),

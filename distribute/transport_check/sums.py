@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from distribute.transport_check.known_values import (
     MOST_EXACT,
-    SIZES_IN_BYTES,
     Comparison,
     TransportFailure,
     compare,
@@ -31,10 +30,10 @@ class Summands:
       wholes: their sums, on each device.
     """
 
-    def __init__(self, strategy: tf.distribute.Strategy, names: Sequence[str]):
+    def __init__(self, strategy: tf.distribute.Strategy, names: Sequence[str], sizes: Sequence[int]):
         times = sum(range(1, strategy.num_replicas_in_sync + 1))
         first = len(names) * process_index(strategy)
-        known = [float_values(size, MOST_EXACT // times - 1) for size in SIZES_IN_BYTES]
+        known = [float_values(size, MOST_EXACT // times - 1) for size in sizes]
         self._strategy = strategy
         self.names = names
         self.parts = self._distributed(

@@ -13,9 +13,9 @@ SENT = sum(len(values) for values in copied_values())
 SUMMED = sum(size // 4 for size in SIZES_IN_BYTES)
 
 
-def devices_of(num_devices):
+def devices_of(num_devices, limit_mib=None):
     names = tuple(f"CPU:{index}" for index in range(num_devices))
-    return Devices("cpu", names, "virtual", "default", None, "", "")
+    return Devices("cpu", names, "virtual", "default", limit_mib, "", "")
 
 
 def strategy_with(operations, num_replicas):
@@ -62,6 +62,11 @@ class TestSoundDevices:
         assert verdict.ok
         assert str(verdict) == "every device gets what it is sent"
         assert verdict.to_dict() == {"ok": True, "failures": [], "remedies": [], "seconds": verdict.seconds}
+
+    def test_send_no_more_than_a_small_limit_has_room_for(self, strategy_of, monkeypatch):
+        monkeypatch.setattr(copies, "copy_to", lambda value, device: tf.zeros_like(value))
+        verdict = check_transport(strategy_of(2), devices_of(2, limit_mib=8))
+        assert verdict.failures[0].num_values * 4 < 0.1 * 8 * 2**20
 
     def test_one_device_has_nothing_to_send(self, strategy_of):
         verdict = check_transport(strategy_of(1), devices_of(1))
