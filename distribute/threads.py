@@ -45,8 +45,8 @@ def choose_thread_pools(kind: str, num_replicas: int, num_cores: int, num_proces
         return ThreadPools(0, 0, "one replica needs all cores for each operation")
     if num_replicas == 1:
         share = max(1, num_cores // num_processes)
-        return ThreadPools(share, share, "a share of the cores for each process")
-    return ThreadPools(1, max(1, num_cores // num_processes), "replicas run at once, each operation on one core")
+        return ThreadPools(share, num_cores, "a share of the cores for each operation; sums go on beside them")
+    return ThreadPools(1, num_cores, "replicas run at once, each operation on one core")
 
 
 def set_thread_pools(

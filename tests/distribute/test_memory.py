@@ -145,7 +145,12 @@ class TestErrorsOfTheUser:
         [
             ("build_that_raises", IMAGES, "ZeroDivisionError in build: the build divides by nothing"),
             ("build_of_the_wrong_kind", IMAGES, "TypeError in training: build must return a compiled"),
-            ("small_program", TARGETS + "broken_data", "LookupError in data: the data is not there"),
+            pytest.param(
+                "small_program",
+                TARGETS + "broken_data",
+                "LookupError in data: the data is not there",
+                marks=pytest.mark.proof,
+            ),
             ("small_program", TARGETS + "no_batches", "ValueError in data: data holds no batch"),
         ],
     )

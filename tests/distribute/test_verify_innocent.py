@@ -19,7 +19,7 @@ class TestInnocentPrograms:
         assert not report.causes
         assert check(report, "gradient_equivalence/float64").observed <= 1e-12
 
-    @pytest.mark.parametrize("num_replicas", [1, 2, 3, 8])
+    @pytest.mark.parametrize("num_replicas", [1, 2, 3, pytest.param(8, marks=pytest.mark.proof)])
     def test_compiled_model_passes(self, num_replicas):
         build = compiled(optimizer="adam", metrics=["mae"])
         report = verify(build, [batch(24)], strategy=strategy(num_replicas), steps=3)

@@ -13,6 +13,7 @@ from .isolation_runs import CRASHES, FLOAT64, ON_REPLICA_1, TAKES_MEMORY, report
 class TestFailure:
     """One message, the right code, and no process left."""
 
+    @pytest.mark.proof
     def test_of_one_replica_to_stay_within_the_limit_names_it(self, tmp_path, start):
         (tmp_path / "recipe.py").write_text(TAKES_MEMORY)
         flags = ["--memory_limit=100", "--verify=off", "--steps=5", f"--config={tmp_path / 'recipe.py'}"]
