@@ -13,7 +13,7 @@ _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 
 def save_picture(path: Path, predictions: Sequence[dict[str, Any]]) -> None:
     """Writes an SVG: one line for each topology, dashed where there are hosts."""
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    figure = Figure(figsize=(8, 6), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.subplots()
     links = list(dict.fromkeys(_outer(row) for row in predictions))
@@ -24,6 +24,8 @@ def save_picture(path: Path, predictions: Sequence[dict[str, Any]]) -> None:
         style = "--" if row["link"].startswith("hosts") else "-"
         axes.plot(replicas, efficiency, style, color=colour, marker="o", markersize=3, label=row["link"])
     axes.set_xscale("log", base=2)
+    numbers = sorted({one["replicas"] for row in predictions for one in row["predictions"]})
+    axes.set_xticks(numbers, [f"{number:,}" for number in numbers])
     axes.set(xlabel="replicas", ylabel="efficiency, %", ylim=(0, 103), title="Predicted, batch of each replica fixed")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", fontsize="small", ncols=1)
