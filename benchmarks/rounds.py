@@ -57,10 +57,12 @@ def run_rounds(
     for number in range(num_rounds):
         for contestant in taking_part[:] if number % 2 == 0 else taking_part[::-1]:
             try:
-                yield number, contestant, run_once(contestant, workload)
+                result = run_once(contestant, workload)
             except RuntimeError as error:
                 taking_part.remove(contestant)
                 print(f"left out: {contestant.name} ({contestant.setting}): {error}", file=sys.stderr, flush=True)
+            else:
+                yield number, contestant, result
 
 
 def run_once(contestant: Contestant, workload: Sequence[str]) -> dict[str, Any]:

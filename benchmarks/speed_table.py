@@ -10,7 +10,7 @@ ONEDNN = tuple(f"{name}, oneDNN" for name in PLAIN)
 
 # Of the loss at the end. Contestants on TensorFlow differ by rounding, which training makes larger; PyTorch and JAX
 # count Adam's epsilon otherwise as well.
-_SAME_LOSS = 0.25
+_SAME_LOSS = 0.1
 
 
 def median(row: dict[str, Any], key: str) -> float:

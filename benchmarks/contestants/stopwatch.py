@@ -66,8 +66,7 @@ class Stopwatch:
     def done(self, step: int) -> None:
         """Tells that the result of such a step is there."""
         now = time.perf_counter() - BEGIN
-        if step == 1:
-            self._first = now
+        self._first = self._first or now  # of several steps in a call the last one is told
         if step == self.task.warmup:
             self._started = now
         if step == self.task.warmup + self.task.steps:

@@ -60,6 +60,11 @@ def run(strategy, source, *, steps=STEPS, learning_rate=1e-3, steps_per_call=1):
     return program, np.array(history), test
 
 
+def train_all(strategy, program, batches, num_steps, **options):
+    function = TrainFunction(strategy, program)
+    train(function, batches, first_step=0, num_steps=num_steps, after_call=lambda step, means: False, **options)
+
+
 @pytest.fixture(scope="module")
 def single(source):
     return run(tf.distribute.get_strategy(), source)
@@ -139,14 +144,7 @@ class TestTrain:
         batches = train_batches(source, global_batch_size=BATCH, seed=0, num_epochs=3, dtype="float64")
         poisoned = batches.enumerate().map(lambda step, batch: (batch[0] / tf.cast(step != 8, tf.float64), batch[1]))
         with pytest.raises(NonFiniteError, match="step 9: NaN or Inf in loss on replica 0"):
-            train(
-                TrainFunction(strategy, program),
-                poisoned,
-                first_step=0,
-                num_steps=14,
-                after_call=lambda step, means: False,
-                steps_per_call=6,
-            )
+            train_all(strategy, program, poisoned, 14, steps_per_call=6)
         expected_program, _, _ = run(strategy, source, steps=8)
         for variable, expected in zip(program.model.variables, expected_program.model.variables, strict=True):
             np.testing.assert_allclose(variable.numpy(), expected.numpy(), rtol=0, atol=1e-9, err_msg=variable.path)
@@ -163,12 +161,6 @@ class TestTrain:
         with pytest.raises(
             NonFiniteError, match=r"step 1: NaN or Inf in loss on replica 0, .*conv2d\w*/kernel on replica 0"
         ):
-            train(
-                TrainFunction(strategy, program),
-                batches,
-                first_step=0,
-                num_steps=3,
-                after_call=lambda step, means: False,
-            )
+            train_all(strategy, program, batches, 3)
         for variable, value in zip(program.model.variables, before, strict=True):
             np.testing.assert_array_equal(variable.numpy(), value)
