@@ -139,7 +139,10 @@ def _distribute(strategy: tf.distribute.Strategy, step: Callable[[Any], Means]) 
 
     def replica_step(batch: Any) -> Mapping[str, tf.Tensor]:
         replica = tf.distribute.get_replica_context()
-        return step(take_shard(batch, replica.replica_id_in_sync_group, replica.num_replicas_in_sync))
+        # Cut where the batch lies: else the whole batch is copied to every replica's device.
+        with tf.device("CPU:0"):
+            shard = take_shard(batch, replica.replica_id_in_sync_group, replica.num_replicas_in_sync)
+        return step(shard)
 
     @tf.function
     def step_function(iterator: Iterator[Any]) -> dict[str, tf.Tensor]:

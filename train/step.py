@@ -65,7 +65,8 @@ def _make_evaluation_step(model: keras.Model) -> Callable[[Shard], Values]:
 def _per_example(model: keras.Model, shard: Shard, *, training: bool) -> tuple[Values, tf.Tensor]:
     """``loss`` and ``accuracy`` of each row [rows], and the rows' weights: 0 where one only fills an empty shard."""
     images, labels, weights = shard
-    logits = model(images, training=training)
+    # In the dtype of the images: under mixed precision the model answers in half, too coarse for a loss and its mean.
+    logits = tf.cast(model(images, training=training), images.dtype)
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
     correct = tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels)
     return {"loss": losses, "accuracy": tf.cast(correct, logits.dtype)}, tf.cast(weights, logits.dtype)

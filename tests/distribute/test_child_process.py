@@ -68,15 +68,15 @@ class TestChildProcess:
         assert time.monotonic() - begin < 10
         assert "had not ended after 1 s in hanging" in outcome.message
 
-    def test_leaves_neither_processes_nor_files_behind(self):
-        files = set(Path(tempfile.gettempdir()).iterdir())
+    def test_leaves_neither_processes_nor_files_behind(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         children = [start("hang") for _ in range(2)]
         for child in children:
             child.kill()
             child.outcome()
         ours = {process.pid for process in psutil.Process().children(recursive=True)}
         assert not ours & {child.pid for child in children}
-        assert not [path for path in set(Path(tempfile.gettempdir()).iterdir()) - files if "tmp" in path.name]
+        assert not list(tmp_path.iterdir())
 
     def test_can_do_without_a_module_while_its_entry_is_imported(self):
         assert start("imports", module="json.tool", without=["json.tool"]).outcome().result == {"found": True}
