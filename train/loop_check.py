@@ -3,6 +3,9 @@
 `verify` checks the recipe's program and its input function; what is left is the few lines of `train.loop` that give
 each replica its shard and sum what the replicas return. So the traced function runs once on the first batch, its update
 is compared with that of one device on the whole batch, and everything is put back: training traces nothing twice.
+
+Where training computes coarsely (a GPU's TF32, half precision) a step says little: kernels for another number of rows
+round otherwise, in the third digit, and Adam makes signs of it. There the same lines are built once more in float64.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -58,12 +58,14 @@ def row_of(policy: "Policy", recipe: "Recipe", folder: "RunFolder", number: int,
     allocator = max((max(phase["peak_mib"].values(), default=0.0) for phase in phases), default=None)
     process = max((phase["process_peak_mib"] for phase in phases), default=None)
     outside = max((phase["outside_allocators_mib"] or 0.0 for phase in phases), default=None)
+    beyond = process - policy.num_replicas * policy.limit_mib if on_gpu and policy.limit_mib and process else None
     return {
         "policy": policy.name,
         "configured": policy.configured,
         "allocator_peak_mib": allocator,
         "process_peak_mib": process,
         "overhead_mib": outside,
+        "beyond_limit_mib": beyond,
         "process_freed_mib": found.get("process_freed_mib"),
         "examples_per_second": found.get("examples_per_second"),
         "outcome": f"skipped: {policy.skipped}" if policy.skipped else found.get("error") or "trained",

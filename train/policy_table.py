@@ -7,7 +7,7 @@ from typing import Any
 GROWTH_VARIABLE = "TF_FORCE_GPU_ALLOW_GROWTH"
 _NO_GROWTH = "a CPU has no such choice: its allocator grows unless all is taken at once"
 _NO_CAP = "TensorFlow refuses memory growth together with a limit"
-_HEADER = ("policy", "configured", "allocator", "process", "overhead", "freed", "images/s", "outcome")
+_HEADER = ("policy", "configured", "allocator", "process", "overhead", "beyond limit", "freed", "images/s", "outcome")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
-    names = ("allocator_peak_mib", "process_peak_mib", "overhead_mib", "process_freed_mib", "examples_per_second")
+    memory = ("allocator_peak_mib", "process_peak_mib", "overhead_mib", "beyond_limit_mib", "process_freed_mib")
+    names = (*memory, "examples_per_second")
     figures = [row[name] for name in names]
     shown = ["-" if figure is None else f"{figure:,.0f}" for figure in figures]
     return row["policy"], row["configured"], *shown, row["outcome"]

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 from absl import flags
 from rich.console import Console
 
 from configs.recipe import Recipe
-from distribute import Devices, Program, Report, make_strategy
+from distribute import Check, Devices, Program, Report, make_strategy
 from distribute.worker_strategy import num_processes_of
 from train import flags as train_flags
 from train import from_flags
@@ -21,7 +22,7 @@ from train.dataset_source import load_source
 from train.export import export_checkpoint
 from train.fingerprint import Fingerprint, take_fingerprint
 from train.loop import TrainFunction
-from train.loop_check import CLUSTER, check_loop
+from train.loop_check import NAME, check_loop, skipped_loop_check
 from train.placement import print_placement_once
 from train.resume import require_same_run, warn_of_other_code
 from train.run_folder import RunFolder
@@ -78,10 +79,30 @@ def make_trainee(
     return Trainee(strategy, program, train_function)
 
 
-def check_step_of_cluster(subject: Subject, trainee: Trainee) -> Report:
-    """Holds one step over all processes against one device of this one; all processes have to take part."""
-    check = check_loop(trainee.train_function, trainee.program, subject.build(), subject.batches(), name=CLUSTER)
-    return Report(checks=[check])
+def check_step(subject: Subject, trainee: Trainee, name: str = NAME) -> Check:
+    """Holds one step of the loop against one device; on a cluster all processes have to take part.
+
+    It is the very step that training uses; where that computes coarsely, one of the same lines in float64.
+    """
+    if not _computes_coarsely(subject.recipe):
+        return check_loop(trainee.train_function, trainee.program, subject.build(), subject.batches(), name=name)
+    exact, policy = subject.in_float64(), keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float64")
+    try:
+        with trainee.strategy.scope():
+            program = exact.build()
+        return check_loop(TrainFunction(trainee.strategy, program), program, exact.build(), exact.batches(), name=name)
+    except tf.errors.ResourceExhaustedError:
+        return skipped_loop_check("in float64 a step does not fit on the devices", name)
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def _computes_coarsely(recipe: Recipe) -> bool:
+    """In half precision, or in the TF32 that GPUs make of float32: kernels for fewer rows may round otherwise."""
+    return recipe.dtype_policy != "float64" and (
+        recipe.dtype_policy != "float32" or bool(tf.config.list_logical_devices("GPU"))
+    )
 
 
 def prove(values: flags.FlagValues, subject: Subject, devices: Devices, console: Console) -> tuple[Report, Trainee]:
@@ -95,7 +116,7 @@ def prove(values: flags.FlagValues, subject: Subject, devices: Devices, console:
         num_rows=values.first_rows,
     )
     trainee = make_trainee(values, subject, make_strategy(devices), console)
-    report = verify_loop(subject, report, trainee.train_function, trainee.program, mode=values.verify)
+    report = verify_loop(report, lambda: check_step(subject, trainee), mode=values.verify)
     return report, trainee
 
 

@@ -180,10 +180,12 @@ def _make_trainee(
 
 
 def _step_is_right(worker: "Worker", subject: "Subject", trainee: "Trainee") -> bool:
+    from distribute import Report
     from train import stages
+    from train.loop_check import CLUSTER
 
     worker.phase("verification of the step over all processes")
-    report = stages.check_step_of_cluster(subject, trainee)
+    report = Report(checks=[stages.check_step(subject, trainee, CLUSTER)])
     worker.tell(("report", report))
     return report.ok
 

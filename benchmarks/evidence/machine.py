@@ -9,10 +9,11 @@ from benchmarks.evidence.command import Setting, read_json, run
 
 
 def measure(setting: Setting) -> Iterator[dict[str, Any]]:
-    """The doctor's rows; the table of ``nvidia-smi``."""
+    """The doctor's rows; the table of ``nvidia-smi``, and how it counts memory while nothing runs."""
     folder = setting.scratch / "doctor"
     found = run(["train/doctor.py", f"--output_dir={folder}"], timeout_s=120)
     yield {"name": "doctor", **found, "doctor": read_json(folder / "doctor.json")}
     if shutil.which("nvidia-smi"):
-        table = subprocess.run(["nvidia-smi"], capture_output=True, text=True, check=False)
-        yield {"name": "nvidia-smi", "output": table.stdout + table.stderr}
+        for flags in ((), ("-q", "-d", "MEMORY")):
+            table = subprocess.run(["nvidia-smi", *flags], capture_output=True, text=True, check=False)
+            yield {"name": " ".join(["nvidia-smi", *flags]), "output": table.stdout + table.stderr}

@@ -43,7 +43,7 @@ def check_here(build: Callable[[], Any], data: Any, devices: Devices) -> Report:
         limit = devices.memory_limit_mib
         what = "the device's memory" if limit is None else f"the limit of {limit} MiB"
         return report_out_of_memory(what, f"raised {_first_line(error)}", limit)
-    process = _process_ledger(replicas)
+    process = _process_ledger(replicas, devices)
     gc.collect()
     reference, no_reference = _measure_reference(devices.names[0], build, shards)
     return report_on(
@@ -81,7 +81,7 @@ def _measure_reference(device: str, build: Callable[[], Any], shards: Sequence[A
     return trace, ""
 
 
-def _process_ledger(replicas: Sequence[MemoryTrace]) -> dict[str, Any]:
+def _process_ledger(replicas: Sequence[MemoryTrace], devices: Devices) -> dict[str, Any]:
     used = nvml.process_memory(os.getpid())
     if used is None:
         return {}
@@ -89,6 +89,8 @@ def _process_ledger(replicas: Sequence[MemoryTrace]) -> dict[str, Any]:
         "process_peak_mib": used.mib,
         "overhead_mib": used.mib - sum(trace.peak_mib for trace in replicas),
         "process_source": used.source,
+        # A limit is taken as a whole, used or not: what comes on top is CUDA's context, cuBLAS, cuDNN and NCCL.
+        "beyond_limits_mib": devices.memory_limit_mib and used.mib - len(devices.names) * devices.memory_limit_mib,
     }
 
 

@@ -37,10 +37,11 @@ class TestPolicies:
             "allocator_peak_mib": 60.4,
             "process_peak_mib": 706.0,
             "overhead_mib": None,
+            "beyond_limit_mib": 642.0,
             "process_freed_mib": 700.0,
             "examples_per_second": 2345.6,
             "outcome": "trained",
         }
         header, line = table([row])
-        assert line.split() == ["limit", "64", "MiB", "60", "706", "-", "700", "2,346", "trained"]
+        assert line.split() == ["limit", "64", "MiB", "60", "706", "-", "642", "700", "2,346", "trained"]
         assert header.index("outcome") == line.index("trained")
