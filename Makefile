@@ -13,7 +13,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 # A process for each core: most of a test's time is TensorFlow tracing in Python, on one core.
 SIDE_BY_SIDE := --numprocesses=logical --maxprocesses=4 --dist=worksteal --durations=25
 
-.PHONY: help setup train test lint proof bench gpu-test lock clean
+.PHONY: help setup train test lint proof bench gpu-test gpu-evidence lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ bench: setup $(BENCH)/installed  ## the conv net here and by PyTorch, JAX and pl
 
 gpu-test: setup  ## what needs an NVIDIA GPU; OUTPUT=folder keeps report.json, the memory ledgers and NVML's table
 	$(if $(OUTPUT),GPU_TEST_OUTPUT=$(OUTPUT)) $(BIN)/python -m pytest tests/gpu $(ARGS)
+
+gpu-evidence: setup  ## all that only a GPU can show, for docs/gpu.md; OUTPUT=folder, ARGS="--parts=main,plan"
+	$(BIN)/python -m benchmarks.gpu_evidence --out=$(or $(OUTPUT),runs/gpu-evidence) --warm_up $(ARGS)
 
 lock: setup  ## choose newer versions for constraints.txt, for all supported Pythons and with the CUDA wheels
 	$(BIN)/python -m pip install --quiet uv

@@ -14,8 +14,9 @@ KINDS = ("auto", "gpu", "cpu")
 POLICIES = ("default", "growth", "limit")
 
 # Left to what no limit covers (CUDA context, cuBLAS and cuDNN workspaces) when a GPU is split evenly without a limit
-# being given. A limit of 1024 MiB was seen as 1455 MiB by nvidia-smi, so 431 MiB were beyond it.
-GPU_RESERVE_MIB = 512
+# being given. A limit of 1024 MiB was seen as 1455 MiB by nvidia-smi, so 431 MiB were beyond it; on an H200 622 MiB
+# were (docs/gpu.md). Where too little is left, the last logical device gets a tenth less than the others, silently.
+GPU_RESERVE_MIB = 768
 # Less than this is no basis for training anything: the GPU is taken by somebody else.
 SMALLEST_SHARE_MIB = 64
 
@@ -179,14 +180,11 @@ def _even_share(gpus: tuple[Gpu, ...], slices: tuple[int, ...]) -> int:
 def _check_gpu_limit(gpus: tuple[Gpu, ...], slices: tuple[int, ...], limit: int) -> None:
     for index, (gpu, count) in enumerate(zip(gpus, slices, strict=True)):
         need = count * limit
-        for size, what in (
-            (gpu.total_mib, "has"),
-            (gpu.free_mib, "has free, the rest is in use (see nvidia-smi),"),
-        ):
+        for size, what in ((gpu.total_mib, ""), (gpu.free_mib, " free (nvidia-smi shows who uses the rest)")):
             if size is not None and need > size:
                 raise DeviceError(
-                    f"{count} x {limit} MiB = {need} MiB were asked for on GPU {index} ({gpu.model}), which {what} "
-                    f"{size} MiB: ask for at most {size // count} MiB each, or for fewer replicas"
+                    f"{count} x {limit} MiB = {need} MiB were asked for on GPU {index} ({gpu.model}), which has "
+                    f"{size} MiB{what}: ask for at most {size // count} MiB each, or for fewer replicas"
                 )
 
 

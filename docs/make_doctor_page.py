@@ -52,8 +52,8 @@ that has no kernels in the wheel or that another process uses, two TensorFlows i
 `CUDA_VISIBLE_DEVICES`, `TF_FORCE_GPU_ALLOW_GROWTH`, `TF_GPU_ALLOCATOR=cuda_malloc_async` with virtual GPUs, a malformed
 `TF_CONFIG`, another CUDA on `LD_LIBRARY_PATH`, a namesake of TensorFlow on `PYTHONPATH`. With several GPUs the row
 `links` sends known integers over every ordered pair of them, and sums them as training does: on some machines they
-arrive damaged, while every query says that all is well. The rows that need a GPU have been tried with made-up records
-only: no GPU has seen them yet.
+arrive damaged, while every query says that all is well. The rows that need a GPU were seen on [one H200](gpu.md); those
+that need several have been tried with made-up records only.
 
 """
 

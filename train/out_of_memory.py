@@ -134,7 +134,8 @@ def _held(need: MemoryNeed | str | None) -> Iterator[str]:
 def _remedy(explained: Explained | None, devices: Devices | None, need: MemoryNeed | str | None) -> str:
     remedies = explained.remedies[:2] if explained else ()
     if isinstance(need, MemoryNeed):
-        return "; or ".join([f"try: {_planned(need)}", *remedies[:1]])
+        planned = _needed_beside(need, devices) if devices and devices.kind == "gpu" else _planned(need)
+        return "; or ".join([f"try: {planned}", *remedies[:1]])
     replicas = f"--virtual_gpus={len(devices.names)} " if devices else ""
     limit = (
         f"--memory_limit={devices.memory_limit_mib}" if devices and devices.memory_limit_mib else "--memory_limit=MiB"
@@ -153,6 +154,14 @@ def _planned(need: MemoryNeed) -> str:
     if need.fitting_rows == 0:
         return f"{limit}; under this limit not even one example on each replica fits"
     return f"{limit}; or --global_batch_size={need.fitting_rows * need.plan.num_replicas} under this limit"
+
+
+def _needed_beside(need: MemoryNeed, devices: Devices) -> str:
+    """On a GPU, where the plan is but a part: cuDNN's work space was three times as much when that was measured."""
+    limit = devices.memory_limit_mib
+    larger = f"--memory_limit={2 * max(limit, need.plan.limit_mib)}" if limit else "fewer replicas on a GPU"
+    tensors = f"the step's own tensors need {need.plan.limit_mib} MiB, planned on a CPU"
+    return f"{larger}, or a smaller --global_batch_size: {tensors}, and cuDNN's work space comes on top"
 
 
 def _plan_record(need: MemoryNeed | str | None) -> dict[str, Any]:

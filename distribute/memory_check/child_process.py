@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO, cast
 from distribute.memory_check import child_main
 
 _OUTPUT_SHOWN = 2000  # characters: the end of what a child printed, where it died without a word
+_SEVERAL = re.compile(r"\d+ root error\(s\) found")
 _LOG_KEPT = 2**22  # bytes: an allocator that has run out lists every piece that it holds
 
 
@@ -200,13 +202,17 @@ class ChildProcess:
 def headline(text: str) -> str:
     """The line of an error's text that says what happened.
 
-    TensorFlow puts the traceback of the failing node in front of it, "Graph execution error: Detected at node …".
+    TensorFlow puts the traceback of the failing node in front of it, "Graph execution error: Detected at node …", and
+    where a step failed in several places a list of them, "2 root error(s) found. (0) NOT_FOUND: …".
     """
     lines = [line for line in text.splitlines() if line.strip()] or [""]
-    if not lines[0].startswith("Graph execution error"):
-        return lines[0]
-    noise = ("Graph execution error", "Detected at node", "Detected ", " ", "\t")
-    return next((line for line in lines if not line.startswith(noise)), lines[0])
+    if lines[0].startswith("Graph execution error"):
+        noise = ("Graph execution error", "Detected ", "<stack", " ", "\t")
+        rest = lines.index(next((line for line in lines if not line.startswith(noise)), lines[0]))
+        lines = lines[rest:]
+    if _SEVERAL.match(lines[0]) and len(lines) > 1:
+        return lines[1].strip().removeprefix("(0)").strip()
+    return lines[0]
 
 
 def _python_path() -> str:

@@ -1,7 +1,6 @@
 """The check of memory on GPUs: in this process, where TensorFlow counts each logical device by itself.
 
-Written for a machine that its authors did not have: the arithmetic is shared with the CPU's and tested there,
-what is left here is which counters are read when.
+The arithmetic is shared with the CPU's and tested there; what is left here is which counters are read when.
 """
 
 import gc
@@ -18,10 +17,13 @@ from distribute.memory_check.shards import first_shards
 from distribute.memory_check.steps import StepRecorder, evaluate, train
 from distribute.memory_check.trace import MemoryTrace
 from distribute.memory_check.verdict import Measured, report_on, report_out_of_memory
-from distribute.out_of_memory import is_out_of_memory
+from distribute.out_of_memory import explained_as_memory, is_out_of_memory
 from distribute.program_state import variables_of
 from distribute.report import Report
 from distribute.strategy import make_strategy
+
+# The first step tries kernels, in memory of its own; what runs later in the process finds them chosen.
+_FIRST_COMPARED = 1
 
 
 def check_here(build: Callable[[], Any], data: Any, devices: Devices) -> Report:
@@ -42,7 +44,8 @@ def check_here(build: Callable[[], Any], data: Any, devices: Devices) -> Report:
             raise
         limit = devices.memory_limit_mib
         what = "the device's memory" if limit is None else f"the limit of {limit} MiB"
-        return report_out_of_memory(what, f"raised {_first_line(error)}", limit)
+        explained = explained_as_memory(error)
+        return report_out_of_memory(what, explained.what if explained else f"raised {_first_line(error)}", limit)
     process = _process_ledger(replicas, devices)
     gc.collect()
     reference, no_reference = _measure_reference(devices.names[0], build, shards)
@@ -55,6 +58,7 @@ def check_here(build: Callable[[], Any], data: Any, devices: Devices) -> Report:
             no_reference=no_reference,
             how=f"measured on each of {len(replicas)} devices while all train, all-reduce included",
             process=process,
+            first_compared=_FIRST_COMPARED,
         )
     )
 

@@ -48,9 +48,9 @@ class MemoryTrace:
         """Peak over build and training, in MiB."""
         return max(self.peaks) / MIB
 
-    def peak_over_mib(self, num_steps: int) -> float:
-        """Peak over the build and so many steps, in MiB."""
-        return max(self.peaks[:num_steps]) / MIB
+    def peak_over_mib(self, steps: slice) -> float:
+        """Peak over some of the steps, in MiB; the first one includes the build."""
+        return max(self.peaks[steps]) / MIB
 
     @property
     def peak_mib(self) -> float:

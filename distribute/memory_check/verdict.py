@@ -43,6 +43,7 @@ class Measured:
       limit.
       how: how a replica was measured, a sentence for the report.
       process: the ledger of the process, as ``report.json`` has it.
+      first_compared: the step from which on replicas and reference are held against each other.
     """
 
     limit_mib: int | None
@@ -53,6 +54,7 @@ class Measured:
     out_of_limit: OutOfLimit | None = None
     how: str = ""
     process: Mapping[str, Any] = field(default_factory=dict)
+    first_compared: int = 0
 
     @property
     def peak_mib(self) -> float:
@@ -124,8 +126,9 @@ def _reference(measured: Measured) -> Check:
     # Over equally many steps: a program that grows was run for longer, and its growth is another check's
     # matter.
     steps = min(len(trace.peaks) for trace in (*measured.replicas, measured.reference))
-    peak = max(trace.peak_over_mib(steps) for trace in measured.replicas)
-    reference, spread = measured.reference.peak_over_mib(steps), measured.reference.spread_mib
+    compared = slice(measured.first_compared, steps)
+    peak = max(trace.peak_over_mib(compared) for trace in measured.replicas)
+    reference, spread = measured.reference.peak_over_mib(compared), measured.reference.spread_mib
     detail = (
         f"peak of a replica in training {peak:.1f} MiB at {measured.replicas[0].batch_size} examples; "
         f"of a single device {reference:.1f} MiB at {measured.reference.batch_size}, spread {spread:.1f} MiB"

@@ -17,6 +17,15 @@ def judged(replicas, **further):
     return report, {check.name.removeprefix("memory_bounds/"): check for check in report.checks}
 
 
+class TestReference:
+    def test_a_first_step_that_tried_kernels_is_not_held_against_a_device_that_knows_them(self):
+        replicas = [trace((95.0, 70.0, 70.0))]
+        reference = trace((71.0, 70.5, 70.0), batch_size=64)
+        assert judged(replicas, limit_mib=1024, reference=reference)[1]["reference"].status == "failed"
+        checks = judged(replicas, limit_mib=1024, reference=reference, first_compared=1)[1]
+        assert checks["reference"].status == "passed"
+
+
 class TestGrowth:
     def test_a_floor_that_comes_back_is_no_growth(self):
         assert sure_growth([100, 900, 100, 500, 300, 100, 100, 100, 800] * 3) == 0

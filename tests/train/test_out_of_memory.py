@@ -6,6 +6,7 @@ import re
 import pytest
 import tensorflow as tf
 
+from distribute import Devices
 from distribute.allocator_dump import LiveAllocation
 from distribute.memory_check.child_process import Outcome
 from distribute.memory_plan import MemoryPlan
@@ -122,6 +123,22 @@ class TestOutOfMemory:
         assert "its largest pieces: 32 MiB (conv/Conv2D, temp)" in text
         plan = json.loads((tmp_path / "oom_report.json").read_text())["plan"]
         assert (plan["limit_mib"], plan["fitting_rows"]) == (58, fitting)
+
+    def test_on_a_gpu_the_plan_is_told_to_be_a_part(self, tmp_path):
+        # As an H200 said it under 8 MiB; 39 MiB were too little there, 52 enough, and the plan said 13.
+        text = (
+            "Graph execution error:\n\nDetected at node conv/Relu defined at (most recent call last):\n<stack>\n"
+            "2 root error(s) found.\n  (0) NOT_FOUND:  No algorithm worked!  Error messages:\n"
+            "  Profiling failure on CUDNN engine eng11{}: RESOURCE_EXHAUSTED: Out of memory while trying to allocate "
+            "16.00MiB.\n  (1) CANCELLED: the other one"
+        )
+        exhaustion = read_exhaustion(tf.errors.NotFoundError(None, None, text))
+        assert "NOT_FOUND:  No algorithm worked!" in exhaustion.headline
+        devices = Devices("gpu", ("GPU:0", "GPU:1"), "virtual", "limit", 39, "TensorFlow's allocator", "")
+        folder = open_run_folder(str(tmp_path), resume=False)
+        told = str(explain_out_of_memory(exhaustion, devices, folder, lambda: MemoryNeed(PLAN, 64)))
+        assert "try: --memory_limit=116, or a smaller --global_batch_size" in told
+        assert "the step's own tensors need 58 MiB, planned on a CPU, and cuDNN's work space comes on top" in told
 
     def test_a_plan_that_cannot_be_made_hides_nothing(self, tmp_path):
         def not_there():

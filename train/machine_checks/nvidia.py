@@ -9,6 +9,8 @@ from typing import Any
 import psutil
 import pynvml
 
+from distribute.nvml import memory_info
+
 _MIB = 1024 * 1024
 _KERNEL_MODULE = Path("/proc/driver/nvidia/version")
 
@@ -30,7 +32,7 @@ class GpuProcess:
 
 @dataclass(frozen=True)
 class GpuFacts:
-    """One GPU; None for what NVML does not tell."""
+    """One GPU; None for what NVML does not tell. `total_mib` is without what the driver keeps for itself."""
 
     index: int
     name: str
@@ -86,13 +88,13 @@ def read_nvidia() -> NvidiaFacts:
 def _gpus() -> Iterator[GpuFacts]:
     for index in range(pynvml.nvmlDeviceGetCount()):
         handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        memory = _asked(pynvml.nvmlDeviceGetMemoryInfo, handle)
+        memory = _asked(memory_info, handle)
         mig = _asked(pynvml.nvmlDeviceGetMigMode, handle)
         yield GpuFacts(
             index=index,
             name=str(_asked(pynvml.nvmlDeviceGetName, handle) or "GPU"),
             compute_capability=_asked(pynvml.nvmlDeviceGetCudaComputeCapability, handle),
-            total_mib=memory.total // _MIB if memory else None,
+            total_mib=(memory.total - getattr(memory, "reserved", 0)) // _MIB if memory else None,
             free_mib=memory.free // _MIB if memory else None,
             mig=bool(mig and mig[0] == pynvml.NVML_DEVICE_MIG_ENABLE),
             processes=tuple(_processes(handle)),
