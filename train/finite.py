@@ -36,7 +36,9 @@ def require_finite(loss: tf.Tensor, gradients: Sequence[Any], variables: Sequenc
         text = tf.strings.reduce_join(tf.strings.join([names, replicas], " on replica "), separator=", ")
         check = tf.debugging.Assert(tf.equal(tf.size(places), 0), [_MARK, text])
     with tf.control_dependencies([check] if check is not None else []):  # eagerly, Assert raises and returns None
-        return [gradient if gradient is None else tf.identity(gradient) for gradient in gradients]
+        # Not `tf.identity`: when TensorFlow traces the all-reduce of gradients it looks for variables behind them, on
+        # every replica through the graphs of all. It stops where no gradient flows.
+        return [gradient if gradient is None else _stop_gradient(gradient) for gradient in gradients]
 
 
 def require_finite_variables(values: Iterable[tuple[str, Any]], step: int) -> None:
@@ -71,6 +73,10 @@ def _non_finite_places(values: Sequence[Any]) -> tf.Tensor:
     own_row = tf.one_hot(replica.replica_id_in_sync_group, replica.num_replicas_in_sync)
     table = replica.all_reduce(tf.distribute.ReduceOp.SUM, own_row[:, None] * tf.cast(bad, tf.float32)[None, :])
     return tf.where(table > 0)
+
+
+def _stop_gradient(value: Any) -> Any:
+    return tf.nest.map_structure(tf.stop_gradient, value, expand_composites=True)  # `tf.IndexedSlices` stay sparse
 
 
 def _is_finite(value: Any) -> tf.Tensor:
