@@ -31,11 +31,12 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--steps", type=int, default=200, help="steps on the clock")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", default="", help="a Python with PyTorch and JAX; without it they are left out")
+    parser.add_argument("--onednn", default="0,1", help="1: with TF_ENABLE_ONEDNN_OPTS=1, 0: without")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    replicas = [int(number) for number in options.replicas.split(",")]
+    replicas, onednn = ([int(number) for number in text.split(",")] for text in (options.replicas, options.onednn))
     results = {
-        batch: measure(int(batch), options, contestants(replicas, options.peers))
+        batch: measure(int(batch), options, contestants(replicas, options.peers, onednn))
         for batch in options.batches.split(",")
     }
     record = {"machine": machine(), "steps": options.steps, "rounds": options.rounds, "batches": results}
@@ -46,11 +47,11 @@ def main(arguments: Sequence[str]) -> int:
     return 0 if all(same_losses(rows) for rows in results.values()) else 1
 
 
-def contestants(replicas: Sequence[int], peers: str) -> list[Contestant]:
+def contestants(replicas: Sequence[int], peers: str, onednn_choices: Sequence[int]) -> list[Contestant]:
     """Who takes part: the yardsticks on one device, this project, plain MirroredStrategy, and the peers."""
     yardsticks = [
         one
-        for onednn in (0, 1)
+        for onednn in onednn_choices
         for suffix in [", oneDNN" * onednn]
         for one in (
             Contestant(f"Keras fit{suffix}", "keras_fit", {"steps_per_call": 1, "onednn": onednn}),
@@ -61,7 +62,7 @@ def contestants(replicas: Sequence[int], peers: str) -> list[Contestant]:
     ours = [
         Contestant(f"this project, N={number}{', oneDNN' * onednn}", "ours", {"replicas": number, "onednn": onednn})
         for number in replicas
-        for onednn in (0, 1)
+        for onednn in onednn_choices
     ]
     several = [number for number in replicas if 1 < number <= 4]
     mirrored = [

@@ -68,5 +68,7 @@ def _line(row: dict[str, Any], rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _ratio(row: dict[str, Any], names: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
+    if not any(one["name"] in names for one in rows):
+        return ""
     found = ratios(row, names, rows)
     return f"{statistics.median(found):.2f} [{min(found):.2f}, {max(found):.2f}]"

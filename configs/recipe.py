@@ -19,7 +19,7 @@ class Recipe:
       global_batch_size: examples in one step, over all replicas.
       learning_rate: not scaled with the number of replicas, since the global batch stays the same.
       max_shift: training images are moved by up to this many pixels each way, at random.
-      dtype_policy: Keras' dtype policy, such as ``float32`` or ``float64``.
+      dtype_policy: Keras' dtype policy, such as ``float32``, ``float64`` or ``mixed_bfloat16``.
       seed: decides initial weights, order of the examples and shifts.
     """
 
@@ -37,4 +37,9 @@ class Recipe:
         for name, least in (("epochs", 1), ("global_batch_size", 1), ("max_shift", 0), ("seed", 0)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} is {getattr(self, name)}: at least {least} is needed")
-        keras.dtype_policies.get(self.dtype_policy)  # raises ValueError for an unknown one
+        policy = keras.dtype_policies.get(self.dtype_policy)  # raises ValueError for an unknown one
+        if policy.compute_dtype == "float16":
+            raise ValueError(
+                f"dtype_policy is {self.dtype_policy}: float16 needs a scaled loss, which the training step has not; "
+                "mixed_bfloat16 needs none"
+            )

@@ -27,8 +27,8 @@ def make_devices(values: flags.FlagValues, *, least_replicas: int = 1) -> Device
     return with_device_flags(split_device, values, least_replicas=least_replicas)
 
 
-def set_threads(values: flags.FlagValues, devices: Devices, *, num_processes: int = 1) -> None:
-    """Sets TensorFlow's thread pools by ``--intra_op_threads`` and ``--inter_op_threads``, or else to what is fastest.
+def set_speed(values: flags.FlagValues, devices: Devices, *, num_processes: int = 1) -> None:
+    """Sets how operations are carried out: ``--intra_op_threads``, ``--inter_op_threads``, ``--xla``.
 
     Args:
       values: the parsed flags.
@@ -38,6 +38,9 @@ def set_threads(values: flags.FlagValues, devices: Devices, *, num_processes: in
     set_thread_pools(
         devices, intra_op=values.intra_op_threads, inter_op=values.inter_op_threads, num_processes=num_processes
     )
+    if values.xla:
+        # Not `jit_compile`: XLA compiles for one device, and a step over several uses variables of all of them.
+        tf.config.optimizer.set_jit("autoclustering")
 
 
 def with_device_flags(make: Callable[..., Made], values: flags.FlagValues, *, least_replicas: int = 1) -> Made:

@@ -63,7 +63,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     """Devices, data, proof, training: each step of a run, in order."""
     from train import from_flags
     from train.checkpoint import Checkpoints
-    from train.device_flags import make_devices, set_threads
+    from train.device_flags import make_devices, set_speed
     from train.isolation import run_in_processes
     from train.proof import describe_enforcement, exit_code_of
     from train.rerun import with_command
@@ -75,7 +75,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     console = recording.console
     from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
     recording.devices = devices = make_devices(FLAGS)
-    set_threads(FLAGS, devices)
+    set_speed(FLAGS, devices)
     console.print(devices.summary, highlight=False, soft_wrap=True)
     from_flags.require_batch_for_each_replica(recipe, devices)
 

@@ -34,6 +34,7 @@ def describe_setup(
             "isolation": values.isolation,
             "collectives": collectives(strategy),
             "threads": threads(),
+            "xla": values.xla,
             "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "unset"),
             "shards": {str(size): shard_sizes(size, strategy.num_replicas_in_sync) for size in sizes},
             "number of test examples": source.num_test_examples,

@@ -39,7 +39,7 @@ def prove(channel: "Channel", index: int, argv: list[str]) -> None:
     """
     with _told(channel, argv) as worker:
         from train import from_flags, stages
-        from train.device_flags import make_devices, set_threads
+        from train.device_flags import make_devices, set_speed
         from train.recipes import recipe_from_flags
         from train.terminal import Terminal
         from train.transport import require_sound_transport
@@ -48,7 +48,7 @@ def prove(channel: "Channel", index: int, argv: list[str]) -> None:
         recipe = recipe_from_flags(FLAGS)
         from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
         devices = make_devices(FLAGS)
-        set_threads(FLAGS, devices)
+        set_speed(FLAGS, devices)
         subject = stages.load_subject(FLAGS, recipe)
         require_sound_transport(devices, lambda entry: worker.tell(("transport", entry)))
         report, _ = stages.prove(FLAGS, subject, devices, Terminal(quiet=True))
@@ -121,11 +121,11 @@ def _join(
     from distribute.devices import split_device
     from distribute.process_devices import take_limit_at_once
     from distribute.worker_strategy import Patience, make_worker_strategy
-    from train.device_flags import set_threads
+    from train.device_flags import set_speed
 
     worker.phase("joining the other processes")
     devices = split_device(**device)
-    set_threads(FLAGS, devices, num_processes=num_local_processes)
+    set_speed(FLAGS, devices, num_processes=num_local_processes)
     strategy = make_worker_strategy(
         devices,
         num_processes=num_processes,

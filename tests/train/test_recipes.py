@@ -33,6 +33,12 @@ class TestLoadRecipe:
         text += "@dataclasses.dataclass\nclass Width:\n    units: int = 3\n"
         assert load_recipe(recipe_file(text + RECIPE)).epochs == 3
 
+    @pytest.mark.parametrize("policy", ["float16", "mixed_float16"])
+    def test_half_precision_that_needs_a_scaled_loss_is_refused(self, recipe_file, policy):
+        text = RECIPE.replace("epochs=3", f"dtype_policy={policy!r}")
+        with pytest.raises(InputError, match=f"{policy}: float16 needs a scaled loss.*mixed_bfloat16 needs none"):
+            load_recipe(recipe_file(text))
+
     def test_a_broken_file_is_told_with_the_line(self, recipe_file):
         with pytest.raises(InputError, match=r"ZeroDivisionError: division by zero \(.*recipe.py:2\)"):
             load_recipe(recipe_file("def get_config():\n    return 1 / 0"))
