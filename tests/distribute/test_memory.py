@@ -49,7 +49,7 @@ class TestHealthyPrograms:
     @pytest.mark.parametrize(
         ("build", "num_replicas", "limit_mib", "data"),
         [
-            ("small_program", 1, 64, IMAGES),
+            pytest.param("small_program", 1, 64, IMAGES, marks=pytest.mark.proof),
             ("conv_program", 2, 1024, IMAGES),
             pytest.param("compiled_conv_net", 4, 64, TARGETS + "read_images", marks=pytest.mark.proof),
         ],

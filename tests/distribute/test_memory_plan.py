@@ -141,6 +141,7 @@ class TestExtrapolation:
 
 
 class TestPlans:
+    @pytest.mark.proof
     def test_the_planned_limit_works_and_the_parts_are_those_of_the_program(self):
         with MemoryPlanner(TARGETS + "conv_program", TARGETS + "images", num_replicas=4) as planner:
             plan = planner.plan()

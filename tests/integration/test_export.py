@@ -101,7 +101,7 @@ def images():
 
 
 class TestExport:
-    @pytest.mark.parametrize("name", ["model.keras", "saved_model"])
+    @pytest.mark.parametrize("name", ["model.keras", pytest.param("saved_model", marks=pytest.mark.proof)])
     def test_holds_the_mean_of_all_replicas_and_needs_nothing_of_ours(self, tmp_path, images, name):
         result = run_main(tmp_path, LOCAL, "--steps=12", f"--export={name}")
         assert result.returncode == 0, result.stderr

@@ -90,6 +90,7 @@ def resume(folder, tmp_path, *flags):
 
 
 class TestResume:
+    @pytest.mark.proof
     def test_goes_on_to_the_same_bytes_with_dropout_and_statistics_of_each_replica(self, main, tmp_path):
         assert main(tmp_path / "whole", "--steps=30").returncode == 0
         for steps in (7, 23, 30):  # the second time across the end of an epoch
