@@ -239,7 +239,10 @@ def speed_table(rows: Sequence[dict[str, Any]]) -> Iterator[str]:
 
 
 def _speed(figure: dict[str, Any] | None) -> str:
-    return f"{figure['images_per_second']:,.0f} ({figure['ratio_to_one']:.2f})" if figure else ""
+    if not figure:
+        return ""
+    ratio = figure["ratio_to_one"]
+    return f"{figure['images_per_second']:,.0f}" + (f" ({ratio:.2f})" if ratio else "")
 
 
 def _first(figure: dict[str, Any] | None) -> str:

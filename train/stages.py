@@ -13,6 +13,7 @@ from rich.console import Console
 
 from configs.recipe import Recipe
 from distribute import Check, Devices, Program, Report, make_strategy
+from distribute.out_of_memory import is_out_of_memory
 from distribute.worker_strategy import num_processes_of
 from train import flags as train_flags
 from train import from_flags
@@ -92,7 +93,9 @@ def check_step(subject: Subject, trainee: Trainee, name: str = NAME) -> Check:
         with trainee.strategy.scope():
             program = exact.build()
         return check_loop(TrainFunction(trainee.strategy, program), program, exact.build(), exact.batches(), name=name)
-    except tf.errors.ResourceExhaustedError:
+    except tf.errors.OpError as error:
+        if not is_out_of_memory(error):  # cuDNN calls it "No algorithm worked"
+            raise
         return skipped_loop_check("in float64 a step does not fit on the devices", name)
     finally:
         keras.config.set_dtype_policy(policy)

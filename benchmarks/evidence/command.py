@@ -55,7 +55,8 @@ def run(arguments: Sequence[str], *, timeout_s: float, environment: Mapping[str,
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         file.seek(0)
-        output = file.read().decode(errors="replace")
+        # Files of evidence are published: they name neither where the repository lies nor where its Python does.
+        output = file.read().decode(errors="replace").replace(sys.executable, "python").replace(f"{ROOT}/", "")
     return {
         "command": " ".join(["python", *arguments]),
         "environment": dict(environment or {}),

@@ -52,6 +52,10 @@ class TestSaving:
         assert record["rows"] == [{"name": "first"}]
         assert record["broke"] == "RuntimeError: the machine was taken away"
 
+    def test_what_is_kept_names_no_folder_of_the_machine(self):
+        found = run(["-c", "import sys; print(sys.executable, __import__('train').__file__)"], timeout_s=30)
+        assert found["output"] == "python train/__init__.py\n"
+
     def test_a_command_is_ended_at_its_limit_with_its_children_and_keeps_its_words(self, tmp_path):
         code = (
             "import subprocess, sys, time; child = subprocess.Popen(['sleep', '60']); "
