@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process import REPOSITORY, run_main
+from tests.process import REPOSITORY, is_running, run_main, wait_until
 
 
 def report_of(folder):
@@ -116,7 +116,7 @@ class TestStop:
         _, error = process.communicate(timeout=60)
         assert process.returncode == 128 + number
         assert error == f"main.py: stopped by {number.name}\n"
-        assert not [child for child in children if Path(f"/proc/{child}").exists()]
+        wait_until(lambda: not any(is_running(child) for child in children), timeout=10)
         report = report_of(tmp_path)
         assert report["ok"] is False
         assert report["notes"] == [f"stopped by {number.name}"]
