@@ -1,6 +1,5 @@
 """The real command proves before it trains, and refuses to train on what does not hold."""
 
-import contextlib
 import json
 import re
 import shlex
@@ -8,9 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.process import REPOSITORY, is_running, run_main, wait_until
@@ -24,18 +22,11 @@ def status_of(report):
     return {check["name"]: check["status"] for check in report["checks"]}
 
 
-def wait_for_children(process, count, timeout=120):
+def wait_for_children(process, count):
     """The process ids of its children, as soon as there are so many."""
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        with contextlib.suppress(FileNotFoundError):  # a thread has just ended
-            tasks = Path(f"/proc/{process.pid}/task").iterdir()
-            children = [child for task in tasks for child in (task / "children").read_text().split()]
-            if len(children) >= count:
-                return children
-        time.sleep(0.1)
-    process.kill()
-    raise TimeoutError(f"no {count} children in {timeout} s: {process.communicate()}")
+    parent = psutil.Process(process.pid)
+    wait_until(lambda: process.poll() is not None or len(parent.children()) >= count)
+    return [child.pid for child in parent.children()]
 
 
 def plant(folder, file, right, wrong):
