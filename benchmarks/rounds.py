@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 _SAMPLE_S = 0.1
-_ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def dump_workload(folder: Path, batch: int, steps: int, warmup: int = 30) -> lis
     """Writes weights and batches for contestants, whose warm-up is longer than an epoch; returns flags for them."""
     flags = [f"--batch={batch}", f"--warmup={warmup}", f"--steps={steps}", f"--workload={folder}/workload_{batch}.npz"]
     module = "benchmarks.contestants.dump_workload"
-    subprocess.run([sys.executable, "-m", module, *flags], cwd=_ROOT, check=True, stderr=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-m", module, *flags], cwd=ROOT, check=True, stderr=subprocess.DEVNULL)
     return flags
 
 
@@ -74,8 +74,8 @@ def run_once(contestant: Contestant, workload: Sequence[str]) -> dict[str, Any]:
     flags = [f"--{name}={value}" for name, value in contestant.flags.items()]
     command = [contestant.python, "-m", f"benchmarks.contestants.{contestant.module}", *workload, *flags]
     begin = time.perf_counter()
-    process = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    peak = _PeakMemory(process.pid)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    peak = PeakMemory(process.pid)
     output, errors = process.communicate()
     wall = time.perf_counter() - begin
     peak_mib = peak.stop()
@@ -85,7 +85,7 @@ def run_once(contestant: Contestant, workload: Sequence[str]) -> dict[str, Any]:
     return {**said, "wall_s": wall, "end_s": wall - said["stopped_s"], "peak_mib": peak_mib}
 
 
-class _PeakMemory:
+class PeakMemory:
     """Samples the resident memory of a process and all its children, together."""
 
     def __init__(self, pid: int) -> None:
@@ -102,6 +102,7 @@ class _PeakMemory:
                 continue
 
     def stop(self) -> float:
+        """Ends the sampling; returns the peak in MiB."""
         self._stopped.set()
         self._thread.join()
         return self._peak / 2**20

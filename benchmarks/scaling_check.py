@@ -17,6 +17,19 @@ from typing import Any
 from distribute.cluster import run_on_this_machine
 from train.scaling_model import Link, predict, ring_s
 
+_COLUMNS = (
+    "replicas",
+    "latency µs",
+    "GB/s",
+    "all-reduces",
+    "worth, one by one",
+    "one alone ms",
+    "all-reduces ms",
+    "predicted ms",
+    "measured ms",
+    "error",
+)
+
 
 def main(arguments: Sequence[str]) -> int:
     """Prints a row for each number of replicas; returns 0."""
@@ -25,8 +38,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--rows", type=int, default=64, help="examples of each replica")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args(arguments)
-    print("| replicas | latency µs | GB/s | one alone ms | all-reduces ms | predicted ms | measured ms | error |")
-    print("| --: | --: | --: | --: | --: | --: | --: | --: |")
+    print(f"| {' | '.join(_COLUMNS)} |")
+    print("| --: " * len(_COLUMNS) + "|")
     for replicas in map(int, options.replicas.split(",")):
         print(row(replicas, [run_once(replicas, options.rows) for _ in range(options.rounds)]), flush=True)
     return 0
@@ -44,12 +57,19 @@ def row(replicas: int, runs: Sequence[dict[str, Any]]) -> str:
     """Prediction and measurement, each the median of all rounds."""
     link = Link("loopback", median(runs, "latency_s"), median(runs, "bandwidth"))
     alone, measured = median(runs, "alone_s"), median(runs, "step_s")
-    all_reduce = ring_s(runs[0]["gradient_bytes"], replicas, link, calls=runs[0]["all_reduces"])
+    worth = median(runs, "one_after_another")
+    all_reduce = ring_s(runs[0]["gradient_bytes"], replicas, link, calls=worth)
     predicted = predict(alone, all_reduce, replicas, overlap=False).step_s
-    return (
-        f"| {replicas} | {link.latency_s * 1e6:.0f} | {link.bandwidth / 1e9:.2f} | {alone * 1e3:.1f} "
-        f"| {all_reduce * 1e3:.1f} | {predicted * 1e3:.1f} | {measured * 1e3:.1f} | {predicted / measured - 1:+.0%} |"
+    cells = (
+        f"{replicas}",
+        f"{link.latency_s * 1e6:.0f}",
+        f"{link.bandwidth / 1e9:.2f}",
+        f"{runs[0]['all_reduces']}",
+        f"{worth:.1f}",
+        *(f"{seconds * 1e3:.1f}" for seconds in (alone, all_reduce, predicted, measured)),
+        f"{predicted / measured - 1:+.0%}",
     )
+    return f"| {' | '.join(cells)} |"
 
 
 def median(runs: Sequence[dict[str, Any]], key: str) -> float:

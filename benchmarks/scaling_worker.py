@@ -5,6 +5,7 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -22,7 +23,9 @@ from train.verification import Subject
 _SIZES = (2**10, 2**16, 2**18, 2**20, 2**22)  # bytes
 _REPEATS = 15
 _STEPS = 60
-_OF_A_STEP_BESIDES = 2  # all-reduces of single numbers: the sum of weights, and whether all is finite
+# All-reduces of single numbers that a step waits for before it sums its gradients, all at once: the sum of weights, and
+# whether all is finite.
+_BEFORE_GRADIENTS = 2
 
 
 def measure(channel: Channel, index: int, num_processes: int, rows: int) -> None:
@@ -45,6 +48,7 @@ def measure(channel: Channel, index: int, num_processes: int, rows: int) -> None
         shared_program = shared.build()
     step_s = step_seconds(TrainFunction(strategy, shared_program), shared)
     gradients = program.model.trainable_variables
+    at_once = median_seconds(all_reduces_of(strategy, 4, len(gradients))) / median_seconds(all_reduces_of(strategy, 4))
     worker.finish(
         {
             "latency_s": latency_s,
@@ -52,29 +56,30 @@ def measure(channel: Channel, index: int, num_processes: int, rows: int) -> None
             "alone_s": alone_s,
             "step_s": step_s,
             "gradient_bytes": sum(variable.numpy().nbytes for variable in gradients),
-            "all_reduces": len(gradients) + _OF_A_STEP_BESIDES,
+            "all_reduces": len(gradients) + _BEFORE_GRADIENTS,
+            "one_after_another": max(1.0, at_once) + _BEFORE_GRADIENTS,
         }
     )
 
 
 def fit_link(strategy: tf.distribute.Strategy, ranks: int) -> tuple[float, float]:
     """Latency in seconds and bandwidth in bytes a second, by least squares over all-reduces of several sizes."""
-    times = [median_seconds(all_reduce_of(strategy, size)) for size in _SIZES]
+    times = [median_seconds(all_reduces_of(strategy, size)) for size in _SIZES]
     slope, constant = np.polyfit(_SIZES, times, 1)
     return float(constant) / (2 * (ranks - 1)), 2 * (ranks - 1) / ranks / float(slope)
 
 
-def all_reduce_of(strategy: tf.distribute.Strategy, num_bytes: int) -> Callable[[], tf.Tensor]:
-    """A function that sums so many bytes over all processes."""
+def all_reduces_of(strategy: tf.distribute.Strategy, num_bytes: int, count: int = 1) -> Callable[[], Any]:
+    """A function that sums `count` tensors of so many bytes over all processes, all at once."""
 
-    def replica() -> tf.Tensor:
+    def replica() -> list[tf.Tensor]:
         context = tf.distribute.get_replica_context()
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.ones([num_bytes // 4]))
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.ones([num_bytes // 4])] * count)
 
     return tf.function(lambda: strategy.run(replica))
 
 
-def median_seconds(function: Callable[[], tf.Tensor]) -> float:
+def median_seconds(function: Callable[[], Any]) -> float:
     """Of a call, after one that traces."""
     function()
     times = []

@@ -48,8 +48,8 @@ def _execute(code, out, err):
 
 
 def run_main(*flags, cwd=None, timeout=240, **environment):
-    """Runs ``python train/main.py`` with flags; returns the completed process with text output."""
-    return run_script("train/main.py", *flags, cwd=cwd, timeout=timeout, **environment)
+    """Runs `train/main.py` with flags as `run_script_in_fork` does."""
+    return run_script_in_fork("train/main.py", *flags, cwd=cwd or Path.cwd(), timeout=timeout, **environment)
 
 
 def run_script(script, *flags, cwd=None, timeout=240, **environment):
@@ -95,13 +95,14 @@ def is_running(pid):
         return False
 
 
-def run_script_in_fork(script, *flags, cwd, before=""):
+def run_script_in_fork(script, *flags, cwd, before="", timeout=240, **environment):
     """Runs a script in a process that has TensorFlow already: that saves the seconds of an import.
 
     What a script prints while TensorFlow is imported, and that it is quiet, needs `run_script`. The code `before` is
     executed first, to plant a fault.
     """
-    return run_python(f"{before}\n{_script_code(script, flags, cwd)}", timeout=240)
+    code = f"import os; os.environ.update({environment!r})\n{before}\n{_script_code(script, flags, cwd)}"
+    return run_python(code, timeout=timeout)
 
 
 def start_script_in_fork(script, *flags, cwd, output, before=""):

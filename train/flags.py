@@ -139,7 +139,7 @@ def define_scaling_flags() -> None:
     flags.DEFINE_float(
         "gradient_mib", None, "MiB of gradients that replicas sum. Default: the recipe's.", lower_bound=0
     )
-    flags.DEFINE_integer("all_reduces", 1, "Into how many all-reduces they are divided.", lower_bound=1)
+    flags.DEFINE_integer("all_reduces", 1, "How many all-reduces of their parts follow one another.", lower_bound=1)
     flags.DEFINE_list("replicas", [str(2**power) for power in range(1, 11)], "For how many replicas.")
     flags.register_validator(
         "replicas",

@@ -2,7 +2,8 @@
 
 The cost of an all-reduce of S bytes over n ranks on links of latency L and bandwidth B:
 
-    ring          2 (n - 1) (c L + S / (n B))            c: into how many all-reduces the bytes are divided
+    ring          2 (n - 1) (c L + S / (n B))            c: how many all-reduces of the bytes' parts follow one another;
+                                                         those under way at the same time count as one
     hierarchical  within a host of g ranks a reduce-scatter and an all-gather, together a ring over g; between the hosts
                   a ring of the S / g bytes that each rank then has
 
@@ -62,12 +63,12 @@ class Prediction:
     efficiency: float
 
 
-def ring_s(num_bytes: float, ranks: int, link: Link, *, calls: int = 1) -> float:
-    """Seconds of so many all-reduces in a ring, which sum so many bytes together."""
+def ring_s(num_bytes: float, ranks: int, link: Link, *, calls: float = 1) -> float:
+    """Seconds of so many all-reduces in a ring, one after the other, which sum so many bytes together."""
     return 2 * (ranks - 1) * (calls * link.latency_s + num_bytes / ranks / link.bandwidth)
 
 
-def hierarchical_s(num_bytes: float, ranks: int, per_host: int, inner: Link, outer: Link, *, calls: int = 1) -> float:
+def hierarchical_s(num_bytes: float, ranks: int, per_host: int, inner: Link, outer: Link, *, calls: float = 1) -> float:
     """Seconds of an all-reduce within hosts of `per_host` ranks over `inner`, and between hosts over `outer`.
 
     Fewer ranks than a host has stay within it.

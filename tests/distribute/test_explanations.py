@@ -7,16 +7,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from distribute import Program, verify
+from distribute import Program
 
 from . import programs
-from .programs import batch, compiled, program, strategy
+from .programs import batch, compiled, program, quick
 
 HERE = Path(__file__).name
 
 
 def explained(build, data=None, num_replicas=2, **options):
-    report = verify(build, data or [batch(12)], strategy=strategy(num_replicas), dtypes=("float64",), **options)
+    report = quick(build, data, num_replicas, **options)
     assert [one.cause for one in report.explanations] == list(report.causes)
     assert report.causes, str(report)
     for one in report.explanations:
@@ -107,7 +107,7 @@ class TestPlaces:
         def reader(context):
             return tf.data.Dataset.from_tensor_slices(batch(24)).batch(context.get_per_replica_batch_size(24))
 
-        report = verify(program(), reader, strategy=strategy(2), dtypes=("float64",))
+        report = quick(program(), reader)
         (one,) = report.explanations
         assert one.cause == "replicated_input"
         assert "def reader(context):" in line_of(one.location)
@@ -247,7 +247,7 @@ class TestOverflow:
         policy = keras.config.dtype_policy()
         keras.config.set_dtype_policy("mixed_float16")
         try:
-            report = verify(compiled(), [batch(12)], strategy=strategy(2))
+            report = quick(compiled(), dtypes=("float64", "float32"))
             assert keras.config.dtype_policy().name == "mixed_float16"
         finally:
             keras.config.set_dtype_policy(policy)
@@ -256,9 +256,7 @@ class TestOverflow:
         assert statuses["gradient_equivalence/float64"] == "passed"
 
     def test_accepted(self):
-        report = verify(
-            self.build, [batch(12)], strategy=strategy(2), dtypes=("float64",), accept=("loss_scale_per_replica",)
-        )
+        report = quick(self.build, accept=("loss_scale_per_replica",))
         assert report.ok, str(report)
         assert report.accepted == ("loss_scale_per_replica",)
 
@@ -266,7 +264,7 @@ class TestOverflow:
         def checked(gradients, context):
             return [tf.debugging.check_numerics(tf.where(tf.math.is_finite(g), g, g), "bad") for g in gradients]
 
-        report = verify(program(change=checked), [batch(12)], strategy=strategy(2), dtypes=("float64",))
+        report = quick(program(change=checked))
         assert report.ok, str(report)
         (overflow,) = [check for check in report.checks if check.name == "update_equivalence/overflow"]
         assert "does not go on after looking" in overflow.detail
@@ -279,13 +277,13 @@ class TestAcceptedRate:
             model.compile(keras.optimizers.Adam(0.01 * tf.distribute.get_strategy().num_replicas_in_sync), "mse")
             return model
 
-        report = verify(build, [batch(12)], strategy=strategy(3), steps=3, accept=("learning_rate_scaling",))
+        report = quick(build, num_replicas=3, steps=3, accept=("learning_rate_scaling",))
         assert report.ok, str(report)
         assert report.accepted == ("learning_rate_scaling",)
 
 
 class TestReductions:
     def test_are_counted_by_variable(self):
-        report = verify(program(), [batch(12)], strategy=strategy(2), dtypes=("float64",))
+        report = quick(program())
         rows = [row for row in report.variables if row["role"] == "trainable"]
         assert all(row["reductions"] == {"optimizer": 1} and row["reductions_expected"] == 1 for row in rows)

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from tests.process import REPOSITORY, assert_refused, run_main_until_output_is_closed, run_script_in_fork
-from tests.process import run_main as run_whole_main
+from tests.process import REPOSITORY, assert_refused, run_main_until_output_is_closed, run_script, wait_until
+from tests.process import run_main as run_verified_main
 
 REPORT_KEYS = {
     "schema_version", "ok", "environment", "devices", "checks", "causes", "explanations", "smallest_failure",
@@ -19,12 +19,7 @@ REPORT_KEYS = {
 
 def run_main(*flags, **options):
     """Without verification, which test_verification.py is about."""
-    return run_whole_main("--verify=off", *flags, **options)
-
-
-def refused_main(*flags, cwd):
-    """The same for input that is refused, which needs no fresh import of TensorFlow."""
-    return run_script_in_fork("train/main.py", "--verify=off", *flags, cwd=cwd)
+    return run_verified_main("--verify=off", *flags, **options)
 
 
 def report_of(folder):
@@ -64,7 +59,7 @@ class TestTraining:
             "--steps=25",
             f"--output_dir={tmp_path}",
         ]
-        result = run_main(*flags)
+        result = run_script("train/main.py", "--verify=off", *flags)
         assert result.returncode == 0, result.stderr
         assert result.stderr == ""
         report = report_of(tmp_path)
@@ -123,13 +118,12 @@ class TestTraining:
         command = [
             sys.executable,
             str(REPOSITORY / "train/main.py"),
+            "--verify=off",
             "--epochs=1000",
             f"--output_dir={tmp_path}",
         ]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        deadline = time.monotonic() + 120
-        while not checkpoints_of(tmp_path) and time.monotonic() < deadline:
-            time.sleep(0.2)
+        wait_until(lambda: checkpoints_of(tmp_path))
         process.send_signal(signal.SIGTERM)
         _, error = process.communicate(timeout=60)
         assert process.returncode == 128 + signal.SIGTERM, error
@@ -169,7 +163,7 @@ class TestTraining:
         assert all("operations of one step" in line for line in lines)
 
     def test_works_from_another_directory(self, tmp_path):
-        result = run_main("--steps=1", cwd=tmp_path)
+        result = run_script("train/main.py", "--verify=off", "--steps=1", cwd=tmp_path)
         assert result.returncode == 0, result.stderr
         (run,) = (tmp_path / "runs").iterdir()
         assert report_of(run)["ok"] is True
@@ -227,7 +221,7 @@ class TestBrokenRecipes:
     def test_are_told_in_one_message(self, tmp_path, body, words):
         (tmp_path / "broken.py").write_text(BROKEN % body)
         flags = [f"--config={tmp_path / 'broken.py'}", f"--output_dir={tmp_path / 'run'}", "--steps=2"]
-        result = refused_main(*flags, cwd=tmp_path)
+        result = run_main(*flags, cwd=tmp_path)
         assert_refused(result, 1, "--config=", *words)
         assert not (tmp_path / "run").exists()
 
@@ -247,7 +241,7 @@ class TestHarm:
 
 class TestHelp:
     def test_lists_the_flags_without_loading_tensorflow(self):
-        result = run_main("--help", PYTHONPROFILEIMPORTTIME="1")
+        result = run_script("train/main.py", "--help", PYTHONPROFILEIMPORTTIME="1")
         assert "--virtual_gpus" in result.stdout
         assert "| tensorflow\n" not in result.stderr.replace("|   ", "| ")
         assert "absl.flags" in result.stderr

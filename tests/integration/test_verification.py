@@ -11,7 +11,7 @@ import sys
 import psutil
 import pytest
 
-from tests.process import REPOSITORY, is_running, run_main, wait_until
+from tests.process import REPOSITORY, is_running, run_main, run_script, wait_until
 
 
 def report_of(folder):
@@ -41,7 +41,8 @@ def plant(folder, file, right, wrong):
 
 class TestProof:
     def test_the_main_command(self, tmp_path):
-        result = run_main("--virtual_gpus=2", "--memory_limit=1024", "--steps=3", f"--output_dir={tmp_path}")
+        flags = ["--virtual_gpus=2", "--memory_limit=1024", "--steps=3", f"--output_dir={tmp_path}"]
+        result = run_script("train/main.py", *flags)
         assert result.returncode == 0, result.stdout + result.stderr
         assert result.stdout.splitlines()[1].startswith("OK: 2 replicas compute what one device computes")
         report = report_of(tmp_path)
@@ -154,7 +155,7 @@ class TestFailure:
     def test_a_mistake_in_the_code_that_trains(self, tmp_path, file, right, wrong, check, cause):
         environment = plant(tmp_path / "copy", file, right, wrong)
         flags = ["--virtual_gpus=2", "--steps=3", "--verify=gradients", f"--output_dir={tmp_path / 'run'}"]
-        result = run_main(*flags, **environment)
+        result = run_script("train/main.py", *flags, **environment)
         assert result.returncode == 2, result.stdout + result.stderr
         assert "Traceback" not in result.stderr
         report = report_of(tmp_path / "run")
@@ -167,7 +168,7 @@ class TestFailure:
             assert "conv_net/" in result.stdout.split("variables, worst first:")[1]
             python, script, *flags = shlex.split(report["smallest_failure"]["rerun"])
             assert (python, script) == ("python", str(REPOSITORY / "train/main.py"))
-            again = run_main(*flags, cwd=tmp_path, **environment)
+            again = run_script("train/main.py", *flags, cwd=tmp_path, **environment)
             assert again.returncode == 2, again.stdout + again.stderr
 
     @pytest.mark.proof

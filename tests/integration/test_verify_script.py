@@ -177,7 +177,8 @@ class TestVerdicts:
         ],
     )
     def test_mistakes_end_with_code_2_and_their_cause(self, project, build, data, cause):
-        result = verify_in_fork(project, f"models.net:{build}", f"data:{data}", "--verify=gradients")
+        flags = ["--verify=gradients", "--noshrink"]
+        result = verify_in_fork(project, f"models.net:{build}", f"data:{data}", *flags)
         assert result.returncode == 2, result.stdout + result.stderr
         assert result.stderr == ""
         assert result.stdout.splitlines()[1].startswith("FAILED: 2 replicas")
