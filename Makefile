@@ -13,7 +13,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 # A process for each core: most of a test's time is TensorFlow tracing in Python, on one core.
 SIDE_BY_SIDE := --numprocesses=logical --maxprocesses=4 --dist=worksteal --durations=25
 
-.PHONY: help setup train test lint proof bench gpu-test gpu-evidence lock clean
+.PHONY: help setup train test lint docs proof bench gpu-test gpu-evidence lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,14 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+$(VENV)/docs-installed: $(STAMP) requirements-docs.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-docs.txt
+	@touch $@
+
+docs: $(VENV)/docs-installed  ## README, WORKSPACE and docs/ as a site, every link within it checked; OUTPUT=folder
+	PYTHONPATH=. TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python -m sphinx -q -W --keep-going -E -c docs . $(or $(OUTPUT),runs/site)
+	@echo "open $(or $(OUTPUT),runs/site)/docs/index.html"
 
 proof: setup  ## the exhaustive suites, which repeat slow measurements
 	$(BIN)/python -m pytest -m proof $(ARGS)

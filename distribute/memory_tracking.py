@@ -117,6 +117,8 @@ class MemoryRecord:
 def track_memory(devices: Devices | Sequence[str], *, interval_s: float = 0.05) -> Iterator[MemoryRecord]:
     """Samples memory while the block runs, 20 times a second.
 
+    Example::
+
         with track_memory(devices) as memory:
             with memory.phase("training"):
                 model.fit(...)

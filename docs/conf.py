@@ -1,0 +1,30 @@
+"""Sphinx: ``make docs`` builds the pages of this repository as a site, from its root, so that links are those of files."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from pygments.lexers.shell import BashLexer
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+project = "Multi-GPU TensorFlow on one GPU, or none"
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "sphinx.ext.viewcode"]
+source_suffix = {".md": "markdown"}
+root_doc = "docs/index"
+include_patterns = ["README.md", "WORKSPACE.md", "CHANGELOG.md", "docs/*.md"]
+html_theme = "furo"
+html_title = project
+
+myst_enable_extensions = ["dollarmath"]
+myst_heading_anchors = 4  # links to headings, as on GitHub
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+napoleon_use_ivar = True  # attributes are members, too: else each is described twice
+
+
+def setup(app: Any) -> None:
+    """Shell blocks for other machines have names of their own, by which tests know them."""
+    for kind in ("gpu", "slurm", "kubernetes"):
+        app.add_lexer(kind, BashLexer)
