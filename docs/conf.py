@@ -1,4 +1,4 @@
-"""Sphinx: ``make docs`` builds the pages of this repository as a site, from its root, so that links are those of files."""
+"""Sphinx: ``make docs`` builds the pages of this repository as a site, from its root: links are those of files."""
 
 import sys
 from pathlib import Path
