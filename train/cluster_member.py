@@ -98,8 +98,8 @@ def run_as_member(
     plan = functools.partial(plan_member_devices, num_processes=num_processes)
     devices, environment = with_device_flags(plan, values)
     recording.devices = devices
-    console.print(f"process {member.index} of {num_processes}, {member.address}", highlight=False)
-    console.print(devices.summary, highlight=False, soft_wrap=True)
+    console.print(f"process {member.index} of {num_processes}, {member.address}")
+    console.print(devices.summary)
     if warning := exposure_warning(member):
         tell(f"warning: {warning}")
     require_batch_for_each_replica(recipe, devices)

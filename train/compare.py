@@ -1,6 +1,7 @@
 """Compares two recorded runs: did they compute the same, and in what do they and their set-ups differ?
 
 python train/compare.py runs/laptop runs/workstation/report.json
+python train/compare.py runs/a runs/b --json | jq .same
 
 Each is a ``report.json`` or the folder that holds one. Exit code 0 when the results agree within what rounding can do,
 whatever differs in set-up, speed or resumes; 2 when they do not.
@@ -19,6 +20,7 @@ from train.errors import InputError
 
 if TYPE_CHECKING:
     from train.comparison import Record
+    from train.output import Output
 
 FLAGS = flags.FLAGS
 
@@ -26,25 +28,25 @@ _WORDS = {True: "same", False: "DIFFERS", None: "unknown"}
 _MOST_SHOWN = 12
 
 
-def main(first_path: str, second_path: str) -> int:
+def main(output: "Output", first_path: str, second_path: str) -> int:
     """Prints the comparison; with ``--output_dir`` writes ``comparison.json``, too."""
     # Imported in the functions, so that --help and a misspelt flag answer at once.
     from train.comparison import are_same, findings
     from train.run_folder import open_run_folder
-    from train.terminal import Terminal
 
     first, second = (read_record(Path(path)) for path in (first_path, second_path))
     found = findings(first, second)
     same = are_same(found)
-    console = Terminal()
-    console.print("same result, up to rounding" if same else "the results DIFFER")
+    output.show("same result, up to rounding" if same else "the results DIFFER")
     for finding in found:
-        console.print(f"{_WORDS[finding.agrees]:<8} {finding.name:<14} {finding.text}", highlight=False, soft_wrap=True)
+        output.show(f"{_WORDS[finding.agrees]:<8} {finding.name:<14} {finding.text}")
     for line in details(first, second, verbose=FLAGS.verbose):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        output.show(line)
+    record = {"same": same, "findings": [vars(finding) for finding in found]}
     if FLAGS.output_dir:
-        folder = open_run_folder(FLAGS.output_dir, resume=False)
-        folder.write_record("comparison.json", {"same": same, "findings": [vars(finding) for finding in found]})
+        output.save(open_run_folder(FLAGS.output_dir, resume=False), "comparison.json", record)
+    else:
+        output.write_record(record)
     return 0 if same else 2
 
 

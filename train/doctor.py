@@ -1,53 +1,66 @@
 """Looks at this machine for what commonly goes wrong, or explains a TensorFlow log.
 
 python train/doctor.py
-python train/doctor.py --log=train.log     # or --log=-, or --explain="one message"
+python train/doctor.py --log=train.log
+python train/main.py 2>&1 | python train/doctor.py --log=-
+python train/doctor.py --explain="CUBLAS_STATUS_NOT_INITIALIZED"
+python train/doctor.py --json | jq '.rows[] | select(.status == "problem")'
+
+Its exit code is 0 whatever it finds.
 """
 
 import dataclasses
 import importlib.util
 import io
-import json
 import os
-import shutil
 import sys
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from absl import app, flags
+from absl import flags
 
 from train import flags as train_flags
-from train.errors import InputError, MachineError, ScriptError, tell
+from train import script
+from train.colours import columns_of, wants_colours
+from train.errors import InputError, MachineError
 
 if TYPE_CHECKING:
     from distribute.log_explanation import LogFindings
     from train.machine_checks.row import Row
+    from train.output import Output
 
 FLAGS = flags.FLAGS
 
 _LONGEST_PART = 1 << 16  # characters of a line that are held at once
 _UNBROKEN = 1 << 16  # columns
-_OUTPUT_CLOSED = 141  # 128 + SIGPIPE, as the other scripts have it
 
 
-def main(argv: Sequence[str]) -> int:
-    """Prints what was asked for; returns the exit code: 0 whatever was found, 1 for input that cannot be read."""
+def main(output: "Output") -> int:
+    """Prints what was asked for, and with ``--output_dir`` writes ``doctor.json``; returns 0 whatever was found.
+
+    Raises:
+      InputError: something cannot be read or written.
+      MachineError: a package is missing.
+    """
+    from train.run_folder import open_run_folder
+
+    open_library()
+    columns = columns_of(output.results, _UNBROKEN)  # in a pipe no line is broken, so that its words can be found
+    colours = wants_colours(output.results)
     try:
-        if len(argv) > 1:
-            raise InputError(f"unexpected argument {argv[1]!r}: flags are written --name=value (see --help)")
-        open_library()
-        text, record = explained() if FLAGS.log is not None or FLAGS.explain is not None else examined()
-        if FLAGS.output_dir:
-            text += f"report: {write_record(FLAGS.output_dir, record)}\n"
-    except ScriptError as error:
-        tell(f"doctor.py: {error}")
-        return error.exit_code
+        is_log = FLAGS.log is not None or FLAGS.explain is not None
+        text, record = (explained if is_log else examined)(columns, colours=colours)
     except ImportError as error:  # of psutil or nvidia-ml-py: TensorFlow is imported elsewhere
-        tell(f"doctor.py: {error}; pip install -c constraints.txt -r requirements.txt")
-        return MachineError.exit_code
-    return _print(text)
+        raise MachineError(f"{error}; pip install -c constraints.txt -r requirements.txt") from error
+    output.show(text)
+    if FLAGS.output_dir:
+        path = output.save(open_run_folder(FLAGS.output_dir, resume=False), "doctor.json", record)
+        output.console.print(f"report: {path}")
+    else:
+        output.write_record(record)
+    return 0
 
 
 def open_library() -> None:
@@ -64,13 +77,13 @@ def open_library() -> None:
     sys.modules["distribute"] = package
 
 
-def explained() -> tuple[str, dict[str, Any]]:
+def explained(columns: int, *, colours: bool) -> tuple[str, dict[str, Any]]:
     """The log or message that the flags name, explained: as text, and for ``doctor.json``."""
     from distribute.log_explanation import read_log
     from train.machine_checks.text import findings_text
 
     findings = read_log(FLAGS.explain.split("\n")) if FLAGS.explain is not None else _read(FLAGS.log)
-    return findings_text(findings, _width(), colours=_colours()), dataclasses.asdict(findings)
+    return findings_text(findings, columns, colours=colours), dataclasses.asdict(findings)
 
 
 def _read(name: str) -> "LogFindings":
@@ -98,12 +111,12 @@ def lines_of(file: BinaryIO) -> Iterator[str]:
         is_rest = not part.endswith("\n")
 
 
-def examined() -> tuple[str, dict[str, Any]]:
+def examined(columns: int, *, colours: bool) -> tuple[str, dict[str, Any]]:
     """This machine: as text, and for ``doctor.json``."""
     from train.machine_checks.text import rows_text
 
     rows = examine(os.environ)
-    return rows_text(rows, _width(), colours=_colours()), {
+    return rows_text(rows, columns, colours=colours), {
         "rows": [
             {"name": row.name, "status": row.status.value, "found": row.found, "remedy": row.remedy} for row in rows
         ]
@@ -134,43 +147,7 @@ def examine(environment: Mapping[str, str]) -> "list[Row]":
     ]
 
 
-def write_record(output_dir: str, record: Mapping[str, Any]) -> Path:
-    """Writes ``doctor.json`` and says where.
-
-    Raises:
-      InputError: the folder cannot be written.
-    """
-    path = Path(output_dir, "doctor.json")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"schema_version": 1, **record}, indent=2, ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise InputError(
-            f"--output_dir={output_dir} cannot be written ({error.strerror}): name another folder"
-        ) from error
-    return path
-
-
-def _width() -> int:
-    """Columns of the terminal; in a pipe no line is broken, so that its words can be searched for."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else _UNBROKEN
-
-
-def _colours() -> bool:
-    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
-
-
-def _print(text: str) -> int:
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except BrokenPipeError:  # | head -1: Python would complain of it at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _OUTPUT_CLOSED
-    return 0
-
-
 if __name__ == "__main__":
     train_flags.define_doctor_flags()
-    flags.adopt_module_key_flags(train_flags)
-    app.run(lambda argv: sys.exit(main(argv)))
+    train_flags.define_doctor_output_flags()
+    script.run(main, needs_tensorflow=False)

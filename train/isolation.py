@@ -39,7 +39,7 @@ def run_in_processes(values: flags.FlagValues, recipe: Recipe, folder: "RunFolde
     """
     devices, environments = with_device_flags(plan_process_devices, values)
     recording.devices = devices
-    recording.console.print(devices.summary, highlight=False, soft_wrap=True)
+    recording.console.print(devices.summary)
     require_batch_for_each_replica(recipe, devices)
 
     if values.verify != "off":
@@ -56,7 +56,7 @@ def run_in_processes(values: flags.FlagValues, recipe: Recipe, folder: "RunFolde
     recording.print_summary()
     if None not in peaks:
         each = ", ".join(f"{peak:.1f}" for peak in peaks)
-        recording.console.print(f"peak memory    {each} MiB", highlight=False, soft_wrap=True)
+        recording.console.print(f"peak memory    {each} MiB")
     return 0
 
 

@@ -1,6 +1,10 @@
 """Trains a recipe on N replicas: virtual GPUs, real ones, or logical CPUs.
 
 python train/main.py --virtual_gpus=2 --memory_limit=1024
+python train/main.py --virtual_gpus=4 --steps=0                  verify alone
+python train/main.py --output_dir=runs/a --resume                go on with it
+python train/main.py --config=my_recipe.py --export=model.keras  your own recipe
+python train/main.py --steps=0 --json --quiet | jq .causes       for programs
 """
 
 import os
@@ -16,13 +20,14 @@ from train.errors import InputError
 
 if TYPE_CHECKING:
     from configs.recipe import Recipe
+    from train.output import Output
     from train.record import Recording
     from train.run_folder import RunFolder
 
 FLAGS = flags.FLAGS
 
 
-def main() -> int:
+def main(output: "Output") -> int:
     """Trains what the flags ask for and writes ``report.json``; returns the exit code."""
     # Imported in the functions, so that --help and a misspelt flag answer before TensorFlow has loaded.
     from train.cluster_member import find_member, open_member_folder, run_as_member
@@ -56,7 +61,7 @@ def main() -> int:
             return run_as_member(FLAGS, recipe, member, folder, recording)
         return run(recipe, folder, recording)
 
-    return leave_report(own_folder, start)
+    return leave_report(own_folder, start, output)
 
 
 def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
@@ -76,7 +81,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
     recording.devices = devices = make_devices(FLAGS)
     set_speed(FLAGS, devices)
-    console.print(devices.summary, highlight=False, soft_wrap=True)
+    console.print(devices.summary)
     from_flags.require_batch_for_each_replica(recipe, devices)
 
     subject = load_subject(FLAGS, recipe)
@@ -112,7 +117,6 @@ def define_flags() -> None:
     train_flags.define_output_flags()
     train_flags.define_checkpoint_flags()
     train_flags.define_export_flag()
-    flags.adopt_module_key_flags(train_flags)
 
 
 if __name__ == "__main__":

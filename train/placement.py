@@ -27,7 +27,7 @@ def print_placement_once(function: Callable[..., Any], console: Console) -> Call
         for device, types in counts.items():
             most = ", ".join(f"{count} {name}" for name, count in types.most_common(_SHOWN_TYPES))
             text = f"placement: {device} runs {types.total()} operations of one step: {most}, …"
-            console.print(text, highlight=False, soft_wrap=True)
+            console.print(text)
         return result
 
     return step

@@ -17,11 +17,12 @@ from train import script
 
 if TYPE_CHECKING:
     from distribute.targets import Target
+    from train.output import Output
 
 FLAGS = flags.FLAGS
 
 
-def main() -> int:
+def main(output: "Output") -> int:
     """Prints the plan, writes ``plan.json``; returns the exit code, 2 where `--check` shows that it does not hold."""
     # Imported in the functions, so that --help and a misspelt flag answer before TensorFlow has loaded.
     from train.errors import InputError
@@ -38,6 +39,7 @@ def main() -> int:
             return plan(
                 *find_targets(),
                 folder,
+                output,
                 num_replicas=FLAGS.virtual_gpus or 1,
                 limit_mib=FLAGS.memory_limit,
                 check_runs=FLAGS.check_runs if FLAGS.check else 0,
@@ -67,5 +69,4 @@ if __name__ == "__main__":
     train_flags.define_recipe_flags()
     train_flags.define_plan_flags()
     train_flags.define_output_flags()
-    flags.adopt_module_key_flags(train_flags)
     script.run(main)

@@ -5,14 +5,21 @@ from typing import Any
 
 from distribute.memory_plan import MemoryPlan, MemoryPlanner
 from distribute.targets import Target
+from train.output import Output
 from train.run_folder import RunFolder
-from train.terminal import Terminal
 
 _LARGEST_SHOWN = 3
 
 
 def plan(
-    build: Target, data: Target, folder: RunFolder, *, num_replicas: int, limit_mib: int | None, check_runs: int
+    build: Target,
+    data: Target,
+    folder: RunFolder,
+    output: Output,
+    *,
+    num_replicas: int,
+    limit_mib: int | None,
+    check_runs: int,
 ) -> int:
     """Plans, prints, writes ``plan.json`` and runs under the planned limit `check_runs` times.
 
@@ -20,6 +27,7 @@ def plan(
       build: what to plan, as `check_memory` takes it.
       data: of it one batch is used, as the global batch.
       folder: where ``plan.json`` goes.
+      output: where the plan is shown, line by line as it is found.
       num_replicas: over how many the batch is split.
       limit_mib: limit of each replica, for which the largest batch is looked for; None for none.
       check_runs: how often to run one replica's share under exactly the planned limit.
@@ -30,20 +38,19 @@ def plan(
     Raises:
       ValueError, RuntimeError: as `MemoryPlanner` says.
     """
-    console = Terminal()
     with MemoryPlanner(build, data, num_replicas=num_replicas) as planner:
         found = planner.plan()
         for line in describe(found):
-            console.print(line, highlight=False, soft_wrap=True)
+            output.show(line)
         record: dict[str, Any] = {**found.to_dict(), "given_limit_mib": limit_mib, "largest_rows": None, "checks": []}
         if limit_mib is not None:
             record["largest_rows"] = rows = planner.largest_rows(limit_mib)
-            console.print(describe_largest(found, limit_mib, rows), highlight=False, soft_wrap=True)
+            output.show(describe_largest(found, limit_mib, rows))
         if check_runs:
             record["checks"] = ends = list(planner.runs_under(found.limit_mib, found.rows, check_runs))
-            console.print(describe_check(found, ends), highlight=False, soft_wrap=True)
-    path = folder.write_record("plan.json", record)
-    console.print(_row("plan", str(path)), highlight=False, soft_wrap=True)
+            output.show(describe_check(found, ends))
+    path = output.save(folder, "plan.json", record)
+    output.console.print(_row("plan", str(path)))
     if any(record["checks"]):
         return 2
     return 3 if limit_mib is not None and limit_mib < found.limit_mib else 0

@@ -1,6 +1,7 @@
 """Trains the same under each of TensorFlow's memory policies and shows what each takes, and how fast it is.
 
 python train/policies.py --virtual_gpus=2 --limits=1024,64
+python train/policies.py --steps=20 --json | jq '.policies[] | {policy, process_peak_mib, outcome}'
 
 Each policy has a process of its own, sampled 50 times a second. What this machine cannot run is a row with the reason.
 """
@@ -15,6 +16,7 @@ from train import script
 
 if TYPE_CHECKING:
     from configs.recipe import Recipe
+    from train.output import Output
     from train.policy_table import Policy
     from train.run_folder import RunFolder
 
@@ -27,7 +29,7 @@ _REPLICAS = 2
 _TIMEOUT_S = 900.0
 
 
-def main() -> int:
+def main(output: "Output") -> int:
     """Runs all policies, prints the table and writes ``policies.json`` with a picture for each; returns 0."""
     # Imported in the functions, so that --help and a misspelt flag answer before TensorFlow has loaded.
     import tensorflow as tf
@@ -35,7 +37,6 @@ def main() -> int:
     from train.policy_table import policies, table
     from train.recipes import recipe_from_flags
     from train.run_folder import open_run_folder
-    from train.terminal import Terminal
 
     recipe = recipe_from_flags(FLAGS)
     folder = open_run_folder(FLAGS.output_dir, resume=False)
@@ -43,11 +44,9 @@ def main() -> int:
     limits = [int(limit) for limit in FLAGS.limits] or [FLAGS.memory_limit or _LIMIT_MIB]
     chosen = policies(on_gpu=on_gpu, num_replicas=FLAGS.virtual_gpus or _REPLICAS, limits_mib=limits)
     rows = [row_of(policy, recipe, folder, number, on_gpu=on_gpu) for number, policy in enumerate(chosen)]
-    console = Terminal()
-    for line in table(rows):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
-    path = folder.write_record("policies.json", {"on_gpu": on_gpu, "policies": rows})
-    console.print(f"all of it: {path}, timelines beside it", highlight=False, markup=False, soft_wrap=True)
+    output.show("\n".join(table(rows)))
+    path = output.save(folder, "policies.json", {"on_gpu": on_gpu, "policies": rows})
+    output.console.print(f"all of it: {path}, timelines beside it")
     return 0
 
 
@@ -108,5 +107,4 @@ if __name__ == "__main__":
     train_flags.define_recipe_flags()
     train_flags.define_policies_flag()
     train_flags.define_output_flags()
-    flags.adopt_module_key_flags(train_flags)
     script.run(main)

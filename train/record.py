@@ -14,9 +14,9 @@ from train.errors import InputError, ScriptError
 from train.loss_history import LossHistory
 from train.memory_need import MemoryNeed, find_need
 from train.out_of_memory import explain_out_of_memory, read_exhaustion
+from train.output import Output
 from train.run_folder import RunFolder
 from train.stop_signals import Stopped, raise_if_stopped
-from train.terminal import Terminal
 
 EMPTY_TRAINING: Mapping[str, Any] = {
     "steps": None,
@@ -45,15 +45,16 @@ class Recording:
       find_targets: finds the program and its data for a process that plans its memory; None until the run is known.
     """
 
-    def __init__(self, folder: RunFolder):
+    def __init__(self, folder: RunFolder, output: Output):
         self.report = Report()
         self.devices: Devices | None = None
         self.transport: dict[str, Any] = {}
         self.setup: dict[str, Any] = folder.read_report().get("setup", {}) if folder.resumed else {}
         self.training: dict[str, Any] = folder.read_report().get("training", {}) if folder.resumed else {}
-        self.console = Terminal()
+        self.console = output.console
         self.find_targets: Callable[[], tuple[Target, Target]] | None = None
         self._folder = folder
+        self._output = output
         self._before = self.training
 
     def keep(self, section: str, entry: Any) -> None:
@@ -85,7 +86,7 @@ class Recording:
         """Plans what the run would need; None where it is not known what was to run."""
         if self.find_targets is None or self.devices is None:
             return None
-        self.console.print("out of memory: planning what it needs and what would fit …", highlight=False)
+        self.console.print("out of memory: planning what it needs and what would fit …")
         devices = self.devices
         return find_need(self.find_targets, num_replicas=len(devices.names), limit_mib=devices.memory_limit_mib)
 
@@ -93,27 +94,31 @@ class Recording:
         """Writes ``report.json`` of a run that was stopped, unless an older one says more."""
         if not self._before or self.training is not self._before:
             self.write(exit_code, reason)
+        else:
+            self._output.write_record(self._folder.read_report())
 
     def write(self, exit_code: int, *notes: str) -> None:
         """Writes ``report.json``; its `ok` says that everything asked for passed, training included."""
-        self._folder.write_report(
-            {
-                **self.report.to_dict(),
-                "ok": exit_code == 0,
-                "environment": describe_environment(),
-                "devices": self.devices.to_dict() if self.devices else {},
-                "transport": self.transport,
-                "setup": self.setup,
-                "notes": [*self.report.notes, *notes],
-                "training": {**EMPTY_TRAINING, **self.training},
-            }
-        )
+        record = {
+            **self.report.to_dict(),
+            "ok": exit_code == 0,
+            "environment": describe_environment(),
+            "devices": self.devices.to_dict() if self.devices else {},
+            "transport": self.transport,
+            "setup": self.setup,
+            "notes": [*self.report.notes, *notes],
+            "training": {**EMPTY_TRAINING, **self.training},
+        }
+        try:
+            self._folder.write_report(record)
+        finally:
+            self._output.write_record(record)
 
     def print_report(self, *, verbose: bool) -> None:
         """The verification: one screen, and with `verbose` every variable."""
         if self.report.checks:
             text = str(self.report) + ("\n" + variables_text(self.report) if verbose else "")
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._output.judge(text, good=self.report.ok)
 
     def print_summary(self) -> None:
         """One table: what ran, on what, how well and how fast, and where the record is."""
@@ -126,10 +131,10 @@ class Recording:
         table.add_row("final loss", _shown(training["final_loss"], ".4f"))
         table.add_row("test accuracy", _shown(training["test_accuracy"], ".4f"))
         table.add_row("images/s", _shown(training["examples_per_second"], ",.0f"))
-        self.console.print(table, highlight=False)
+        self.console.print(table)
 
 
-def leave_report(folder: RunFolder, run: Callable[[Recording], int]) -> int:
+def leave_report(folder: RunFolder, run: Callable[[Recording], int], output: Output) -> int:
     """Calls `run` and writes ``report.json`` however it ends, except for input that was refused.
 
     Returns:
@@ -139,7 +144,7 @@ def leave_report(folder: RunFolder, run: Callable[[Recording], int]) -> int:
       ScriptError: what `run` raised; running out of memory becomes a `MachineError`.
       Stopped: a signal ended the run.
     """
-    recording = Recording(folder)
+    recording = Recording(folder, output)
     try:
         exit_code = run(recording)
         raise_if_stopped()
@@ -160,7 +165,7 @@ def leave_report(folder: RunFolder, run: Callable[[Recording], int]) -> int:
         recording.write(memory.exit_code, str(memory))
         raise memory from error
     recording.write(exit_code)
-    recording.console.print(f"report         {folder.report}", markup=False, highlight=False, soft_wrap=True)
+    recording.console.print(f"report         {folder.report}")
     return exit_code
 
 

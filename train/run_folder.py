@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -13,6 +12,7 @@ from typing import Any
 from train.checkpoint_files import saved_steps
 from train.durable import replaced
 from train.errors import InputError, MachineError
+from train.json_text import json_text
 
 
 class RunFolder:
@@ -38,7 +38,7 @@ class RunFolder:
         """What ``report.json`` holds, empty where it cannot be read."""
         return _read(self.report)
 
-    def write_record(self, name: str, record: dict[str, Any]) -> Path:
+    def write_record(self, name: str, record: Mapping[str, Any]) -> Path:
         """Replaces another JSON file of the folder, such as ``plan.json``; returns where it is.
 
         Raises:
@@ -71,7 +71,7 @@ def _replace(path: Path, record: Mapping[str, Any]) -> None:
     """Writes a JSON file as a whole, so that a reader never sees half of one."""
     try:
         with replaced(path) as temporary:
-            temporary.write_text(json.dumps(_strict(record), indent=2, allow_nan=False) + "\n")
+            temporary.write_text(json_text(record))
     except OSError as error:
         raise MachineError(
             f"{path} cannot be written ({error.strerror}): free some space, or check the folder"
@@ -84,15 +84,6 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
-
-
-def _strict(value: Any) -> Any:
-    """`value` with None in place of NaN and infinities, which JSON does not have."""
-    if isinstance(value, Mapping):
-        return {key: _strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def open_run_folder(output_dir: str | None, *, resume: bool) -> RunFolder:

@@ -14,6 +14,7 @@ from train import flags as train_flags
 from train import script
 
 if TYPE_CHECKING:
+    from train.output import Output
     from train.run_folder import RunFolder
     from train.scaling_model import Link
     from train.scaling_table import Topology
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 FLAGS = flags.FLAGS
 
 
-def main() -> int:
+def main(output: "Output") -> int:
     """Prints the table, writes ``scaling.json`` and ``scaling.svg``; returns 0."""
     # Imported in the functions, so that --help and a misspelt flag answer before TensorFlow has loaded.
     from train.run_folder import open_run_folder
@@ -29,17 +30,16 @@ def main() -> int:
     topologies = find_topologies()
     folder = open_run_folder(FLAGS.output_dir, resume=False)
     try:
-        show(*find_step(), topologies, folder)
+        show(*find_step(), topologies, folder, output)
     finally:
         folder.remove_if_new()
     return 0
 
 
-def show(step_s: float, num_bytes: float, topologies: "list[Topology]", folder: "RunFolder") -> None:
+def show(step_s: float, num_bytes: float, topologies: "list[Topology]", folder: "RunFolder", output: "Output") -> None:
     """Predicts from one replica's step, prints the table and writes the files."""
     from train.scaling_picture import save_picture
     from train.scaling_table import predict_all, table
-    from train.terminal import Terminal
 
     predictions = predict_all(
         step_s,
@@ -49,13 +49,11 @@ def show(step_s: float, num_bytes: float, topologies: "list[Topology]", folder: 
         calls=FLAGS.all_reduces,
         overlap=FLAGS.overlap,
     )
-    console = Terminal()
-    for line in table(step_s, num_bytes, predictions, overlap=FLAGS.overlap):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    output.show("\n".join(table(step_s, num_bytes, predictions, overlap=FLAGS.overlap)))
     record = {"step_s": step_s, "gradient_bytes": num_bytes, "overlap": FLAGS.overlap, "links": predictions}
-    path = folder.write_record("scaling.json", record)
+    path = output.save(folder, "scaling.json", record)
     save_picture(folder.path / "scaling.svg", predictions)
-    console.print(f"all of it: {path}, scaling.svg beside it", highlight=False, markup=False, soft_wrap=True)
+    output.console.print(f"all of it: {path}, scaling.svg beside it")
 
 
 def find_step() -> tuple[float, float]:
@@ -109,5 +107,4 @@ if __name__ == "__main__":
     train_flags.define_recipe_flags()
     train_flags.define_scaling_flags()
     train_flags.define_output_flags()
-    flags.adopt_module_key_flags(train_flags)
     script.run(main)

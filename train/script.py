@@ -1,20 +1,20 @@
 """What every script shares: flags are parsed, the main function runs, and what it raises becomes an exit code.
 
-0 everything asked for passed, 1 bad flag or input, 2 a check failed or the training met NaN, 3 the machine cannot do
-it, 128 + signal after a clean stop by a signal. Errors print one message and no traceback, except with ``--debug``.
+`train.flag_help.EXIT_CODES` lists them. Errors print one message and no traceback, except with ``--debug``.
 """
 
 import errno
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from absl import app, flags, logging
 
+from train.command_line import parse, script_name
 from train.errors import InputError, MachineError, ScriptError, tell
 from train.heap import keep_heaps
-from train.stop_signals import Stopped, StopSignals, raise_if_stopped, stop_without_output
+from train.output import Output
+from train.stop_signals import Stopped, StopSignals, drop_output, raise_if_stopped, stop_without_output
 from train.tensorflow_log import import_tensorflow_quietly
 
 FLAGS = flags.FLAGS
@@ -23,35 +23,63 @@ FLAGS = flags.FLAGS
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def run(main: Callable[..., int], *, arguments: Sequence[str] = ()) -> None:
+def run(main: Callable[..., int], *, arguments: Sequence[str] = (), needs_tensorflow: bool = True) -> None:
     """Parses the flags, calls `main` and leaves the process with its exit code.
 
     Args:
-      main: gets what stands on the command line besides flags.
+      main: gets the script's `Output`, and what stands on the command line besides flags.
       arguments: what that must be, one name for each.
+      needs_tensorflow: it is imported first, quietly.
     """
-    app.run(lambda argv: sys.exit(_exit_code(main, argv, arguments)))
+
+    def start(argv: list[str]) -> int:
+        given = _checked(argv[1:], arguments)
+        output = Output(as_json=FLAGS.json, quiet=FLAGS.quiet)
+        if needs_tensorflow:
+            set_up()
+        return main(output, *given)
+
+    app.run(lambda argv: sys.exit(_exit_code(lambda: start(argv))), flags_parser=_parse)
 
 
-def _exit_code(main: Callable[..., int], argv: list[str], arguments: Sequence[str]) -> int:
+def _parse(argv: list[str]) -> list[str]:
+    rest: list[str] = []
+
+    def step() -> int:
+        rest.extend(parse(argv))
+        return 0
+
+    if exit_code := _exit_code(step):
+        sys.exit(exit_code)
+    return rest
+
+
+def _checked(given: list[str], arguments: Sequence[str]) -> list[str]:
+    """What was given besides flags.
+
+    Raises:
+      InputError: it is more, or less, than `arguments`.
+    """
+    if len(given) > len(arguments):
+        unexpected = given[len(arguments)]
+        raise InputError(f"unexpected argument {unexpected!r}: flags are written --name=value (see --help)")
+    if len(given) < len(arguments):
+        raise InputError(f"needed: {' and '.join(arguments)}; given: {', '.join(given) or 'nothing'} (see --help)")
+    return given
+
+
+def _exit_code(step: Callable[[], int]) -> int:
     with StopSignals():
         try:
-            return _run(main, argv, arguments)
+            return _run(step)
         except Stopped as stop:
-            tell(f"{_name()}: {stop.reason}")
+            tell(f"{script_name()}: {stop.reason}")
             return stop.exit_code
 
 
-def _run(main: Callable[..., int], argv: list[str], arguments: Sequence[str]) -> int:
+def _run(step: Callable[[], int]) -> int:
     try:
-        given = argv[1:]
-        if len(given) > len(arguments):
-            unexpected = given[len(arguments)]
-            raise InputError(f"unexpected argument {unexpected!r}: flags are written --name=value (see --help)")
-        if len(given) < len(arguments):
-            raise InputError(f"needed: {' and '.join(arguments)}; given: {', '.join(given) or 'nothing'} (see --help)")
-        set_up()
-        return main(*given)
+        return step()
     except ScriptError as error:
         return _tell(error)
     except BrokenPipeError:  # of a print in code that is not ours
@@ -61,7 +89,10 @@ def _run(main: Callable[..., int], argv: list[str], arguments: Sequence[str]) ->
     except OSError as error:
         if error.errno not in _DISK_FULL:
             raise
-        return _tell(MachineError(f"cannot write {error.filename}: {error.strerror}; free some space"))
+        if error.filename is None:
+            drop_output()
+        where = error.filename or "what was to be told (standard output)"
+        return _tell(MachineError(f"cannot write {where}: {error.strerror}; free some space"))
 
 
 def set_up() -> None:
@@ -73,11 +104,7 @@ def set_up() -> None:
 
 
 def _tell(error: ScriptError) -> int:
-    if FLAGS.debug:
+    if FLAGS.is_parsed() and FLAGS.debug:
         traceback.print_exc()
-    tell(f"{_name()}: {error}")
+    tell(f"{script_name()}: {error}")
     return error.exit_code
-
-
-def _name() -> str:
-    return Path(sys.argv[0]).name

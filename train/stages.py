@@ -138,7 +138,7 @@ def train(values: flags.FlagValues, subject: Subject, trainee: Trainee, outputs:
     schedule = from_flags.make_schedule(values, recipe, source, first_step)
     outputs.keep_setup(describe_setup(values, subject, fingerprint, schedule, trainee.strategy))
     if first_step >= schedule.num_steps:
-        console.print(f"nothing to train: {first_step} of {schedule.num_steps} steps are done", highlight=False)
+        console.print(f"nothing to train: {first_step} of {schedule.num_steps} steps are done")
     entry = run_training(
         recipe,
         source,
@@ -156,7 +156,7 @@ def train(values: flags.FlagValues, subject: Subject, trainee: Trainee, outputs:
     test = evaluate_on_test_split(recipe, source, trainee.strategy, trainee.program)
     if values.export and outputs.is_first:
         done = export_checkpoint(subject, outputs.folder.checkpoints, entry["steps"], Path(values.export))
-        console.print(done, markup=False, highlight=False, soft_wrap=True)
+        console.print(done)
     return test
 
 

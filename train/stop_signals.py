@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from types import FrameType, TracebackType
+from typing import IO
 
 from train.errors import tell
 
@@ -51,10 +52,15 @@ def stop_as_others(number: int) -> None:
         _received = number
 
 
-def stop_without_output() -> None:
-    """Does what the first signal would do; for standard output whose reader is gone."""
-    # What is still to be written goes nowhere, or Python complains of it at exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def drop_output(stream: IO[str] | None = None) -> None:
+    """Lets what is still to be written, to standard output or another stream, go nowhere."""
+    # Python writes what is left at exit, and would complain.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), (stream or sys.stdout).fileno())
+
+
+def stop_without_output(stream: IO[str] | None = None) -> None:
+    """Does what the first signal would do; for standard output, or another stream, whose reader is gone."""
+    drop_output(stream)
     handler = signal.getsignal(signal.SIGTERM)
     # A Ctrl-C in a shell goes to all processes of a pipe: the first one to stop us is the one that counts.
     if _received is None and callable(handler):

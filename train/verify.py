@@ -1,6 +1,8 @@
 """Checks your own training code on N replicas against one device: gradients, updates, state, input and memory.
 
 python train/verify.py --target=my_package.my_module:build --data=my_package.my_module:batches
+python train/verify.py --target=mine:build --data=mine:batches --virtual_gpus=4 --memory_limit=512
+python train/verify.py --target=mine:build --data=mine:batches --accept=local_batch_statistics --quiet
 """
 
 import sys
@@ -12,6 +14,7 @@ from train import flags as train_flags
 from train import script
 
 if TYPE_CHECKING:
+    from train.output import Output
     from train.proof import Provable
     from train.record import Recording
 
@@ -21,7 +24,7 @@ FLAGS = flags.FLAGS
 LEAST_REPLICAS = 2
 
 
-def main() -> int:
+def main(output: "Output") -> int:
     """Verifies what the flags name and writes ``report.json``; returns the exit code."""
     # Imported in the functions, so that --help and a misspelt flag answer before TensorFlow has loaded.
     from train.proof import require_known_causes
@@ -29,7 +32,7 @@ def main() -> int:
     from train.run_folder import open_run_folder
 
     require_known_causes(FLAGS.accept)
-    return leave_report(open_run_folder(FLAGS.output_dir, resume=False), check)
+    return leave_report(open_run_folder(FLAGS.output_dir, resume=False), check, output)
 
 
 def check(recording: "Recording") -> int:
@@ -41,7 +44,7 @@ def check(recording: "Recording") -> int:
     from train.user_code import told
 
     recording.devices = devices = make_devices(FLAGS, least_replicas=LEAST_REPLICAS)
-    recording.console.print(devices.summary, highlight=False, soft_wrap=True)
+    recording.console.print(devices.summary)
     provable = find_targets()
     require_sound_transport(devices, recording.keep_transport)
     with told(f"--target={FLAGS.target} --data={FLAGS.data}"):
@@ -79,5 +82,4 @@ if __name__ == "__main__":
     train_flags.define_device_flags(least_replicas=LEAST_REPLICAS)
     train_flags.define_verification_flags()
     train_flags.define_output_flags()
-    flags.adopt_module_key_flags(train_flags)
     script.run(main)

@@ -82,7 +82,7 @@ CASES = [
     bad(f"{MAIN} --isolation=thread", "--isolation=thread"),
     bad(f"{MAIN} --verify=some", "--verify=some"),
     bad(f"{MAIN} --first_rows=0", "--first_rows=0"),
-    bad(f"{MAIN} --virtul_gpus=2", "virtul_gpus", "Did you mean"),
+    bad(f"{MAIN} --virtul_gpus=2", "unknown flag --virtul_gpus", "did you mean --virtual_gpus?"),
     bad(f"{MAIN} --flagfile=no.flags", "no.flags"),
     bad(f"{MAIN} --flagfile=wrong.flags", "no_such_flag"),
     bad(f"{MAIN} 100", "unexpected argument '100'", "--name=value"),

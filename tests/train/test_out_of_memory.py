@@ -15,6 +15,7 @@ from train.errors import MachineError
 from train.machine_checks.nvidia import GpuFacts, GpuProcess, NvidiaFacts
 from train.memory_need import MemoryNeed, find_need
 from train.out_of_memory import ProcessOutOfMemoryError, explain_out_of_memory, read_exhaustion
+from train.output import Output
 from train.record import leave_report
 from train.run_folder import open_run_folder
 
@@ -61,7 +62,7 @@ def run_that_raises(error, folder):
     def run(recording):
         raise error
 
-    return leave_report(open_run_folder(str(folder), resume=False), run)
+    return leave_report(open_run_folder(str(folder), resume=False), run, Output())
 
 
 class TestOutOfMemory:
