@@ -99,9 +99,9 @@ def main(file: Path) -> None:
         set_up()
         put_clocks(clock)
 
-    def run() -> int:
+    def run(output: Any) -> int:
         try:
-            return training.main()
+            return training.main(output)
         finally:
             with clock.phase("all else"):
                 pass

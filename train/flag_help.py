@@ -75,6 +75,7 @@ def _sentence_and_value(flag: flags.Flag) -> tuple[str, str | None]:
     if isinstance(flag, flags.EnumFlag):
         text = text.removeprefix(f"<{'|'.join(flag.parser.enum_values)}>: ")  # absl's own
     named = re.search(r"`(.+?)`", text)
+    text = re.sub(r"^`.+?`: ", "", text)  # it is on the left already
     sentence = re.split(r"\.(?:\s|$)", text.replace("`", ""), maxsplit=1)[0]
     if flag.boolean:
         return sentence, None

@@ -22,7 +22,7 @@ def define_device_flags(*, least_replicas: int = 1) -> None:
     flags.DEFINE_integer(
         "virtual_gpus",
         None,
-        f"Replicas: one on each (one per GPU, at least {least_replicas}). A logical device each.",
+        f"Number of replicas (one per GPU, at least {least_replicas}). A logical device each.",
         lower_bound=1,
     )
     flags.DEFINE_integer("memory_limit", None, "Memory of each virtual GPU, in `MiB`.", lower_bound=1)
