@@ -95,6 +95,8 @@ class Report:
       memory: the ledgers of `check_memory`, as ``report.json`` has them; empty where not measured.
       devices: what the program ran on, as ``report.json`` has it; empty where not known.
       smallest: the smallest case that fails in the same way; None where none was looked for.
+      shards: for each batch that was compared how many of its examples each replica got, as ``report.json`` has it;
+        ``batch`` is what the names of its checks end with.
     """
 
     checks: Sequence[Check] = ()
@@ -106,6 +108,7 @@ class Report:
     memory: Mapping[str, Any] = field(default_factory=dict)
     devices: Mapping[str, Any] = field(default_factory=dict)
     smallest: Smallest | None = None
+    shards: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
         names = [check.name for check in self.checks]
@@ -154,6 +157,7 @@ class Report:
             memory=self.memory or other.memory,
             devices=self.devices or other.devices,
             smallest=self.smallest or other.smallest,
+            shards=self.shards or other.shards,
         )
 
     def __str__(self) -> str:
@@ -175,7 +179,8 @@ class Report:
             "smallest_failure": dataclasses.asdict(self.smallest) if self.smallest else {},
             "accepted": list(self.accepted),
             "notes": list(self.notes),
-            "variables": [{key: _finite(value) for key, value in row.items()} for row in self.variables],
+            "variables": [_finite(row) for row in self.variables],
+            "shards": [dict(one) for one in self.shards],
             "memory": {**EMPTY_MEMORY, **self.memory},
             "training": {},
         }
@@ -186,7 +191,11 @@ def _explained(explanation: Explanation) -> dict[str, Any]:
 
 
 def _finite(value: Any) -> Any:
-    """None for a figure that JSON has no word for."""
+    """The value with None for each figure that JSON has no word for."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

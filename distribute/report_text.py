@@ -14,7 +14,7 @@ _WIDTH = 102
 
 def report_text(report: "Report") -> str:
     """One screen; `variables_text` has every variable."""
-    lines = [_verdict(report)]
+    lines = [verdict(report)]
     lines += _causes(report)
     lines += _smallest(report.smallest) if report.smallest else []
     if report.accepted:
@@ -72,7 +72,8 @@ def _wrapped(label: str, text: str) -> list[str]:
     ]
 
 
-def _verdict(report: "Report") -> str:
+def verdict(report: "Report") -> str:
+    """One sentence: passed or failed, what that says of the replicas, how many checks it rests on."""
     replicas = report.devices.get("replicas") or len(report.memory.get("replicas") or ())
     who = f"{replicas} replica{'s' if replicas != 1 else ''}" if replicas else "the replicas"
     ran = [check for check in report.checks if check.status != "skipped"]

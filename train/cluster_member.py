@@ -117,6 +117,7 @@ def run_as_member(
         recording.print_report(verbose=values.verbose)
         return exit_code_of(recording.report)
     recording.training |= result["test"]
+    recording.timelines = [{"process": f"process {member.index}", **result["timeline"]}]
     if member.is_chief:
         recording.print_summary()
     return 0

@@ -17,6 +17,7 @@ from absl import flags
 from train import flags as train_flags
 from train import script
 from train.errors import InputError
+from train.record_file import read_record, record_file
 
 if TYPE_CHECKING:
     from train.comparison import Record
@@ -34,7 +35,7 @@ def main(output: "Output", first_path: str, second_path: str) -> int:
     from train.comparison import are_same, findings
     from train.run_folder import open_run_folder
 
-    first, second = (read_record(Path(path)) for path in (first_path, second_path))
+    first, second = (read_trained(Path(path)) for path in (first_path, second_path))
     found = findings(first, second)
     same = are_same(found)
     output.show("same result, up to rounding" if same else "the results DIFFER")
@@ -50,21 +51,14 @@ def main(output: "Output", first_path: str, second_path: str) -> int:
     return 0 if same else 2
 
 
-def read_record(path: Path) -> "Record":
-    """The record of a run.
+def read_trained(path: Path) -> "Record":
+    """The record of a run that trained.
 
     Raises:
       InputError: there is none, or it is of a run that trained nothing.
     """
-    file = path / "report.json" if path.is_dir() else path
-    try:
-        record = json.loads(file.read_text())
-    except OSError as error:
-        raise InputError(f"{file} cannot be read ({error.strerror}): name a report.json, or its folder") from error
-    except ValueError as error:
-        raise InputError(f"{file} is no JSON ({error}): name a report.json of train/main.py") from error
-    if not isinstance(record, dict) or not isinstance(record.get("training"), dict):
-        raise InputError(f"{file} is no record of a run: name a report.json of train/main.py")
+    file = record_file(path)
+    record = read_record(file)
     if record["training"].get("steps") is None:
         raise InputError(f"{file} records no training: compare runs that trained")
     return record

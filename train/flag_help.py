@@ -36,7 +36,8 @@ def in_group(title: str) -> Callable[[Callable[..., None]], Callable[..., None]]
         def define_in_group(*arguments: Any, **options: Any) -> None:
             before = set(FLAGS)
             define(*arguments, **options)
-            _GROUPS.setdefault(title, []).extend(name for name in FLAGS if name not in before)
+            listed = before.union(*_GROUPS.values())  # by a function within this one
+            _GROUPS.setdefault(title, []).extend(name for name in FLAGS if name not in listed)
 
         return define_in_group
 

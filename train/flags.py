@@ -208,10 +208,11 @@ def define_verification_flags(*, may_be_off: bool = False) -> None:
 def define_output_flags() -> None:
     """Where results go, and how much is told."""
     flags.DEFINE_string("output_dir", None, "`FOLDER` to write to. Default: a new one under runs/.")
-    _define_telling_flags()
+    define_telling_flags()
 
 
-def _define_telling_flags() -> None:
+@in_group("output")
+def define_telling_flags() -> None:
     """How much is told, and in which form; every script has these."""
     flags.DEFINE_boolean(
         "json", False, "One JSON document on standard output. Nothing else; what people read goes to standard error."
@@ -227,7 +228,7 @@ def define_compare_flags() -> None:
     """How a comparison is told, and whether it is written."""
     flags.DEFINE_boolean("verbose", False, "Show every variable and all of the set-up.")
     flags.DEFINE_string("output_dir", None, "`FOLDER` for comparison.json.")
-    _define_telling_flags()
+    define_telling_flags()
 
 
 @in_group("what to look at")
@@ -246,7 +247,7 @@ def define_doctor_flags() -> None:
 def define_doctor_output_flags() -> None:
     """Whether what the doctor found is written, and how it is told."""
     flags.DEFINE_string("output_dir", None, "`FOLDER` for doctor.json.")
-    _define_telling_flags()
+    define_telling_flags()
 
 
 @in_group("checkpoints")

@@ -51,6 +51,9 @@ def run_in_processes(values: flags.FlagValues, recipe: Recipe, folder: "RunFolde
 
     results = _train(values, devices, environments, folder, recording)
     recording.training |= results[0]["test"]
+    recording.timelines = [
+        {"process": f"replica {index}", **result["timeline"]} for index, result in enumerate(results)
+    ]
     peaks = [result["peak_mib"] for result in results]
     recording.report = with_memory(recording.report, devices, peaks)
     recording.print_summary()

@@ -81,11 +81,13 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
     recording.devices = devices = make_devices(FLAGS)
     set_speed(FLAGS, devices)
+    recording.memory.start(devices, "data and links")
     console.print(devices.summary)
     from_flags.require_batch_for_each_replica(recipe, devices)
 
     subject = load_subject(FLAGS, recipe)
     require_sound_transport(devices, recording.keep_transport)
+    recording.memory.begin_phase("verification")
     report, trainee = prove(FLAGS, subject, devices, console)
     recording.report = report = with_command(report, FLAGS, sys.argv[0])
     recording.devices = describe_enforcement(devices, report)
@@ -99,6 +101,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
         console=console,
         keep_setup=recording.keep_setup,
         keep_training=recording.add_training,
+        begin_phase=recording.memory.begin_phase,
     )
     test = train(FLAGS, subject, trainee, outputs)
     recording.training |= test

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from train.epoch_means import EpochMeans
 from train.loop import Means
-from train.loss_history import LossHistory
+from train.step_history import StepHistory
 
 _REFRESH_SECONDS = 0.25
 _LOG_SECONDS = 5.0
@@ -24,7 +24,7 @@ class TrainingProgress:
       seconds: time spent in steps, without the first call (which traces) and without pauses.
       examples: examples trained on in that time.
       epoch: means over the epoch, up to the last step that was read.
-      losses: the loss of each step, up to the last that was read.
+      losses, accuracies: those of each step, up to the last that was read.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class TrainingProgress:
         self.seconds = 0.0
         self.examples = 0
         self.epoch = epoch
-        self.losses = LossHistory()
+        self.losses, self.accuracies = StepHistory(), StepHistory()
         self._console = console
         self._num_examples = num_examples
         self._batch_size = global_batch_size
@@ -92,6 +92,7 @@ class TrainingProgress:
         if (step - 1) % self._steps_per_epoch == 0:
             self.epoch = replace(self.epoch, examples=0)
         self.losses.add(step, loss)
+        self.accuracies.add(step, accuracy)
         self.epoch = self.epoch.plus(self._size(step), loss, accuracy)
 
     @contextlib.contextmanager
@@ -124,7 +125,7 @@ class TrainingProgress:
         if self._bar:
             self._bar.update(self._bar.task_ids[0], completed=step, description=text, refresh=True)
         else:
-            self._console.print(f"step {step}/{self._num_steps}  {text}", highlight=False)
+            self._console.print(f"step {step}/{self._num_steps}  {text}")
 
     def _make_bar(self) -> Progress:
         columns = (

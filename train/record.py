@@ -11,11 +11,13 @@ from distribute.environment import describe_environment
 from distribute.report_text import variables_text
 from distribute.targets import Target
 from train.errors import InputError, ScriptError
-from train.loss_history import LossHistory
+from train.memory_history import MemoryHistory
 from train.memory_need import MemoryNeed, find_need
 from train.out_of_memory import explain_out_of_memory, read_exhaustion
 from train.output import Output
+from train.report_page.leave import leave_page
 from train.run_folder import RunFolder
+from train.step_history import StepHistory
 from train.stop_signals import Stopped, raise_if_stopped
 
 EMPTY_TRAINING: Mapping[str, Any] = {
@@ -26,9 +28,12 @@ EMPTY_TRAINING: Mapping[str, Any] = {
     "test_loss": None,
     "test_accuracy": None,
     "losses": None,
+    "accuracies": None,
     "weights": None,
     "weights_sha256": None,
 }
+
+_HISTORIES = ("losses", "accuracies")
 
 
 class Recording:
@@ -42,6 +47,8 @@ class Recording:
       training: the ``training`` entry of ``report.json``, as far as it is known; of a resumed run that of the run
         before, until there is more to say.
       console: where the run is told to the user.
+      memory: what this process holds over time, once it was started.
+      timelines: the same of other processes of the run, as ``memory.timelines`` of ``report.json`` has it.
       find_targets: finds the program and its data for a process that plans its memory; None until the run is known.
     """
 
@@ -52,6 +59,8 @@ class Recording:
         self.setup: dict[str, Any] = folder.read_report().get("setup", {}) if folder.resumed else {}
         self.training: dict[str, Any] = folder.read_report().get("training", {}) if folder.resumed else {}
         self.console = output.console
+        self.memory = MemoryHistory()
+        self.timelines: list[dict[str, Any]] = []
         self.find_targets: Callable[[], tuple[Target, Target]] | None = None
         self._folder = folder
         self._output = output
@@ -79,7 +88,8 @@ class Recording:
     def add_training(self, entry: Mapping[str, Any]) -> None:
         """Takes over what this run did. What it did not measure, having no step left to do, stays as it was."""
         kept = self._before if self._before.get("steps") == entry["steps"] else {}
-        entry = {**entry, "losses": LossHistory.joined(self._before.get("losses"), entry.get("losses"))}
+        histories = {name: StepHistory.joined(self._before.get(name), entry.get(name)) for name in _HISTORIES}
+        entry = {**entry, **histories}
         self.training = {**kept, **{name: value for name, value in entry.items() if value is not None}}
 
     def find_need(self) -> MemoryNeed | str | None:
@@ -98,9 +108,13 @@ class Recording:
             self._output.write_record(self._folder.read_report())
 
     def write(self, exit_code: int, *notes: str) -> None:
-        """Writes ``report.json``; its `ok` says that everything asked for passed, training included."""
+        """Writes ``report.json`` and the page; its `ok` says that everything asked for passed, training included."""
+        self.memory.stop()
+        report, own = self.report.to_dict(), self.memory.to_dict()
+        timelines = [*([{"process": "this process", **own}] if own else []), *self.timelines]
         record = {
-            **self.report.to_dict(),
+            **report,
+            "memory": {**report["memory"], "timelines": timelines},
             "ok": exit_code == 0,
             "environment": describe_environment(),
             "devices": self.devices.to_dict() if self.devices else {},
@@ -113,6 +127,7 @@ class Recording:
             self._folder.write_report(record)
         finally:
             self._output.write_record(record)
+        leave_page(self._folder)
 
     def print_report(self, *, verbose: bool) -> None:
         """The verification: one screen, and with `verbose` every variable."""
@@ -165,7 +180,7 @@ def leave_report(folder: RunFolder, run: Callable[[Recording], int], output: Out
         recording.write(memory.exit_code, str(memory))
         raise memory from error
     recording.write(exit_code)
-    recording.console.print(f"report         {folder.report}")
+    recording.console.print(folder.summary)
     return exit_code
 
 

@@ -1,4 +1,4 @@
-"""The folder that holds one run: ``report.json`` and ``checkpoints/``."""
+"""The folder that holds one run: ``report.json``, ``report.html`` and ``checkpoints/``."""
 
 import contextlib
 import itertools
@@ -22,6 +22,7 @@ class RunFolder:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.report = path / "report.json"
+        self.page = path / "report.html"
         self.resumed = resumed
         self._is_new = is_new
         self._fingerprint = self.checkpoints / "fingerprint.json"
@@ -33,6 +34,25 @@ class RunFolder:
           MachineError: the folder cannot be written any more, or the disk is full.
         """
         _replace(self.report, record)
+
+    @property
+    def summary(self) -> str:
+        """Where the report is, for the end of a run."""
+        beside = ", report.html beside it" if self.page.exists() else ""
+        return f"report         {self.report}{beside}"
+
+    def write_page(self, html: str) -> None:
+        """Replaces ``report.html``.
+
+        Raises:
+          MachineError: as `write_report`.
+        """
+        _replace(self.page, html)
+
+    def remove_page(self) -> None:
+        """Removes ``report.html``, if there is one and it can be."""
+        with contextlib.suppress(OSError):
+            self.page.unlink(missing_ok=True)
 
     def read_report(self) -> dict[str, Any]:
         """What ``report.json`` holds, empty where it cannot be read."""
@@ -67,11 +87,12 @@ class RunFolder:
                 self.path.rmdir()
 
 
-def _replace(path: Path, record: Mapping[str, Any]) -> None:
-    """Writes a JSON file as a whole, so that a reader never sees half of one."""
+def _replace(path: Path, content: Mapping[str, Any] | str) -> None:
+    """Writes JSON, or a text as it is, as a whole, so that a reader never sees half of it."""
+    text = content if isinstance(content, str) else json_text(content)
     try:
         with replaced(path) as temporary:
-            temporary.write_text(json_text(record))
+            temporary.write_text(text)
     except OSError as error:
         raise MachineError(
             f"{path} cannot be written ({error.strerror}): free some space, or check the folder"
@@ -129,6 +150,7 @@ def _make_new(parent: Path) -> Path:
 def _refuse_obstacles(folder: RunFolder) -> None:
     for path, wanted, is_wrong in (
         (folder.report, "file", folder.report.is_dir()),
+        (folder.page, "file", folder.page.is_dir()),
         (folder.checkpoints, "folder", folder.checkpoints.exists() and not folder.checkpoints.is_dir()),
     ):
         if is_wrong:

@@ -52,6 +52,7 @@ class Outputs:
       console: where progress is shown.
       keep_setup: gets the ``setup`` entry of ``report.json`` before the first step.
       keep_training: gets the ``training`` entry of ``report.json`` as soon as there is one.
+      begin_phase: told what begins: ``training``, ``evaluation``.
       is_first: whether this process is the one that writes to the folder and tells the user.
     """
 
@@ -60,6 +61,7 @@ class Outputs:
     console: Console
     keep_setup: Callable[[dict[str, Any]], None]
     keep_training: Callable[[Mapping[str, Any]], None]
+    begin_phase: Callable[[str], None]
     is_first: bool = True
 
 
@@ -139,6 +141,7 @@ def train(values: flags.FlagValues, subject: Subject, trainee: Trainee, outputs:
     outputs.keep_setup(describe_setup(values, subject, fingerprint, schedule, trainee.strategy))
     if first_step >= schedule.num_steps:
         console.print(f"nothing to train: {first_step} of {schedule.num_steps} steps are done")
+    outputs.begin_phase("training")
     entry = run_training(
         recipe,
         source,
@@ -153,6 +156,7 @@ def train(values: flags.FlagValues, subject: Subject, trainee: Trainee, outputs:
     )
     outputs.keep_training(entry)
     raise_if_stopped()
+    outputs.begin_phase("evaluation")
     test = evaluate_on_test_split(recipe, source, trainee.strategy, trainee.program)
     if values.export and outputs.is_first:
         done = export_checkpoint(subject, outputs.folder.checkpoints, entry["steps"], Path(values.export))

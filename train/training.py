@@ -132,6 +132,7 @@ def run_training(
         "examples_per_second": progress.examples_per_second,
         "final_loss": progress.epoch.loss,
         "losses": progress.losses.to_dict(),
+        "accuracies": progress.accuracies.to_dict(),
         "weights": sketch_weights(program),
         "weights_sha256": hash_weights(program),
     }

@@ -46,7 +46,9 @@ def check(recording: "Recording") -> int:
     recording.devices = devices = make_devices(FLAGS, least_replicas=LEAST_REPLICAS)
     recording.console.print(devices.summary)
     provable = find_targets()
+    recording.memory.start(devices, "links")  # after the user's code, which may have settings for TensorFlow
     require_sound_transport(devices, recording.keep_transport)
+    recording.memory.begin_phase("verification")
     with told(f"--target={FLAGS.target} --data={FLAGS.data}"):
         report = prove(
             provable,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from distribute import Devices
     from distribute.cluster_processes.worker import Worker
     from distribute.memory_check.child_main import Channel
+    from train.memory_history import MemoryHistory
     from train.stages import Outputs, Trainee
     from train.verification import Subject
 
@@ -86,6 +87,7 @@ def train(
     with _told(channel, argv) as worker:
         from train import from_flags, stages
         from train.agreement import make_agreement
+        from train.memory_history import MemoryHistory
         from train.recipes import recipe_from_flags
 
         is_first = index + first_index == 0
@@ -93,18 +95,22 @@ def train(
         from_flags.configure_keras(recipe, deterministic=FLAGS.deterministic)
         devices, strategy = _join(worker, device, **cluster)
         with StopSignals():  # again, since the strategy takes SIGTERM for itself
+            memory = MemoryHistory()
+            memory.start(devices, "data and links")
             _try_links(worker, strategy, devices, is_first)
             worker.phase("reading the data")
             subject = stages.load_subject(FLAGS, recipe)
             worker.phase("building the model")
             save_to = None if is_first else Path(scratch, str(index))
-            trainee, outputs = _make_trainee(worker, subject, strategy, Path(folder), save_to)
+            trainee, outputs = _make_trainee(worker, subject, strategy, Path(folder), save_to, memory)
             with _leaving_last(is_first and "patience" in cluster):
                 result = None
                 if not check_step or _step_is_right(worker, subject, trainee):
                     worker.phase("training")
                     test = stages.train(FLAGS, subject, trainee, outputs)
-                    result = {"test": test, "peak_mib": _peak_mib(devices.names[0])}
+                    memory.stop()
+                    timeline = memory.to_dict()
+                    result = {"test": test, "peak_mib": _peak_mib(devices.names[0]), "timeline": timeline}
                 make_agreement(strategy)(0, False)  # nobody leaves while another one is under way
             worker.finish(result)
 
@@ -151,7 +157,12 @@ def _try_links(worker: "Worker", strategy: "tf.distribute.Strategy", devices: "D
 
 
 def _make_trainee(
-    worker: "Worker", subject: "Subject", strategy: "tf.distribute.Strategy", folder: Path, save_to: Path | None
+    worker: "Worker",
+    subject: "Subject",
+    strategy: "tf.distribute.Strategy",
+    folder: Path,
+    save_to: Path | None,
+    memory: "MemoryHistory",
 ) -> tuple["Trainee", "Outputs"]:
     """What this process trains, and where it leaves what it finds; with `save_to` it is not the first one."""
     from train import stages
@@ -174,6 +185,7 @@ def _make_trainee(
         console=console,
         keep_setup=functools.partial(tell, "setup"),
         keep_training=functools.partial(tell, "training"),
+        begin_phase=memory.begin_phase,
         is_first=is_first,
     )
     return trainee, outputs

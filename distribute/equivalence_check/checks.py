@@ -1,7 +1,7 @@
 """Turns two runs into checks: what is compared, what is allowed, and the words that say so."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,27 @@ Reference = Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
+class Accuracy:
+    """How far one variable is from the arbiter's result, relative L2.
+
+    Attributes:
+      distance: the candidate's.
+      reference: the single-device run's own, in the same dtype.
+      allowed: the greatest distance that passes.
+    """
+
+    distance: float
+    reference: float
+    allowed: float
+
+
+@dataclass(frozen=True)
 class Judged:
-    """A check with the comparison that it rests on."""
+    """A check with the comparison that it rests on, and each variable's accuracy where that is what was judged."""
 
     check: Check
     comparison: Comparison | None = None
+    accuracy: Mapping[str, Accuracy] = field(default_factory=dict)
 
     @property
     def failed(self) -> bool:
@@ -112,6 +128,9 @@ def own_accuracy_check(
     allowed = {
         one.key: row.multiple * max(own[one.key].residual, pooled, row.own_distance) for one in candidate.differences
     }
+    accuracy = {
+        one.key: Accuracy(one.residual, own[one.key].residual, allowed[one.key]) for one in candidate.differences
+    }
     worst = max(candidate.differences, key=lambda one: _excess(one.residual, allowed[one.key]))
     limit = allowed[worst.key]
     status: Status = "passed" if worst.residual <= limit else "failed"
@@ -119,7 +138,7 @@ def own_accuracy_check(
         f"relative L2 from the {arbiter} result, worst in {worst.key};"
         f" the single-device run is {own[worst.key].residual:.2g} off ({row.multiple:g} times that is allowed)"
     )
-    return Judged(Check(name, status, worst.residual, limit, detail), candidate)
+    return Judged(Check(name, status, worst.residual, limit, detail), candidate, accuracy)
 
 
 def _pooled(comparison: Comparison) -> float:

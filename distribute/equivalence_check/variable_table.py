@@ -1,6 +1,7 @@
 """The report's table of variables, from the first batch in the deciding dtype."""
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from distribute.equivalence_check.compare import Difference
@@ -8,15 +9,21 @@ from distribute.equivalence_check.judgement import Findings
 from distribute.equivalence_check.trial import Trial
 from distribute.equivalence_check.variables import METRIC, SEED, Slot
 
+_QUANTITIES = (("state", "value"), ("update", "update"), ("gradient", "gradient"))
+"""What may stand for a variable; what comes later in this list goes before."""
 
-def variable_rows(trial: Trial, first: Findings) -> list[dict[str, Any]]:
+
+def variable_rows(trial: Trial, first: Findings, lower: Mapping[str, Findings]) -> list[dict[str, Any]]:
     """One row per variable: its gradient where it is trained, else its value.
+
+    ``low_precision`` has its accuracy in each dtype below the arbiter's, where it was judged by that: how far it is
+    from the float64 result on the replicas and on one device, and how far it may be.
 
     ``reductions`` counts how often its gradient was summed over replicas, by ``optimizer`` and by the ``step`` itself.
     A step that sums by hand may be right with two (it divides what the optimizer sums again), so this is no check.
     """
     found: dict[str, tuple[str, Difference]] = {}
-    for part, quantity in (("state", "value"), ("update", "update"), ("gradient", "gradient")):
+    for part, quantity in _QUANTITIES:
         judged = first.judged.get(part)
         if judged is not None and judged.comparison is not None:
             found.update({one.key: (quantity, one) for one in judged.comparison.differences})
@@ -25,8 +32,18 @@ def variable_rows(trial: Trial, first: Findings) -> list[dict[str, Any]]:
     rows = []
     for slot in slots:
         quantity, difference = found.get(slot.key, ("not compared", None))
-        rows.append(_row(slot, quantity, difference, sums.get(slot.key)))
+        row = _row(slot, quantity, difference, sums.get(slot.key))
+        rows.append({**row, "low_precision": list(_low_precision(slot.key, lower))})
     return rows
+
+
+def _low_precision(key: str, lower: Mapping[str, Findings]) -> Iterator[dict[str, Any]]:
+    for dtype, findings in lower.items():
+        for part, quantity in reversed(_QUANTITIES):
+            judged = findings.judged.get(part)
+            if judged is not None and key in judged.accuracy:
+                yield {"dtype": dtype, "quantity": quantity, **dataclasses.asdict(judged.accuracy[key])}
+                break
 
 
 def _row(slot: Slot, quantity: str, one: Difference | None, sums: Mapping[str, int] | None) -> dict[str, Any]:

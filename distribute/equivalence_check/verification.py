@@ -58,6 +58,7 @@ class Verification:
         self.notes: list[str] = list(inputs.notes)
         self.found: list[Findings] = []  # of each batch
         self.pairs: list[tuple[Trial, Pair]] = []  # of the first batch, in each dtype
+        self.lower: dict[str, Findings] = {}  # of the first batch, in each dtype below the arbiter's
 
     def report(self, devices: dict[str, Any], shrink: bool) -> Report:
         """Asks every question and collects the answers."""
@@ -86,7 +87,8 @@ class Verification:
             explanations=_first_of_each(self.explanations, causes),
             accepted=tuple(accepted),
             notes=tuple(self.notes),
-            variables=variable_rows(main, first),
+            variables=variable_rows(main, first, self.lower),
+            shards=[{"batch": batch.suffix, "sizes": batch.sizes} for batch in self.inputs.batches],
             devices=devices,
             smallest=smallest,
         )
@@ -214,6 +216,7 @@ class Verification:
             pair = trial.pair(batch)
             self.pairs.append((trial, pair))
             found = low_precision.judge_low_precision(trial, pair, arbiter, tolerance(dtype))
+            self.lower[dtype] = found
             self.checks += follow_arbiter(found, self.checks)
             self._note_accuracy(found)
 

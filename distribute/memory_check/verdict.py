@@ -1,11 +1,11 @@
 """From measured memory to checks: what passes, what fails, and what a reader is told."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from distribute.memory_check.advice import Advice
-from distribute.memory_check.trace import MemoryTrace, split_sum
+from distribute.memory_check.trace import MIB, MemoryTrace, split_sum
 from distribute.report import Check, Report
 
 LIMIT = "memory_bounds/limit"
@@ -148,6 +148,24 @@ def _growth(measured: Measured) -> Check:
     return Check(GROWTH, "failed", worst.growth_mib, 0.0, detail)
 
 
+def _by_device(measured: Measured) -> Iterator[tuple[MemoryTrace, Sequence[str]]]:
+    """Each replica's trace with the devices that it stands for."""
+    if len(measured.replicas) == 1:
+        yield measured.replicas[0], measured.devices
+    else:
+        yield from ((trace, [device]) for trace, device in zip(measured.replicas, measured.devices, strict=True))
+
+
+def _steps(trace: MemoryTrace, devices: Sequence[str]) -> dict[str, Any]:
+    """Step by step what was in use at most and afterwards; of the single device where there are no `devices`."""
+    return {
+        "devices": list(devices),
+        "examples": trace.batch_size,
+        "peak_mib": [peak / MIB for peak in trace.peaks],
+        "after_mib": [end / MIB for end in trace.ends],
+    }
+
+
 def _ledgers(measured: Measured) -> dict[str, Any]:
     traces = list(measured.replicas)
     if len(traces) == 1:
@@ -165,6 +183,8 @@ def _ledgers(measured: Measured) -> dict[str, Any]:
         "overhead_mib": None,
         "predicted_peak_mib": None,
         **measured.process,
+        "steps": [_steps(trace, devices) for trace, devices in _by_device(measured)]
+        + ([_steps(reference, [])] if reference else []),
         "sum": split_sum(traces[0], reference or traces[0], len(measured.devices)),
         "need_mib": measured.peak_mib if out else None,
         "advised_limit_mib": out.advice.limit_mib if out and out.advice else None,

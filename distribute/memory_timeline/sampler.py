@@ -23,11 +23,21 @@ class Sample:
 
 
 class Sampler:
-    """Samples every `interval_s` seconds from `start` to `stop`."""
+    """Samples every `interval_s` seconds from `start` to `stop`.
 
-    def __init__(self, ledgers: Ledgers, interval_s: float) -> None:
+    Where more than `most` samples would be kept, of each two the one with less memory goes, and the interval doubles.
+
+    Attributes:
+      samples: the oldest first.
+      interval_s: seconds from sample to sample, by now.
+      failure: what ended the sampling early; empty for nothing.
+    """
+
+    def __init__(self, ledgers: Ledgers, interval_s: float, most: int | None = None) -> None:
         self.samples: list[Sample] = []
-        self._ledgers, self._interval_s = ledgers, interval_s
+        self.interval_s = interval_s
+        self.failure = ""
+        self._ledgers, self._most = ledgers, most
         self._begin = time.monotonic()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="memory sampler", daemon=True)
@@ -41,7 +51,8 @@ class Sampler:
         """Takes the last sample."""
         self._stopped.set()
         self._thread.join()
-        self.take()
+        if not self.failure:
+            self._try()
 
     def seconds(self) -> float:
         """Since the sampler was made."""
@@ -53,6 +64,21 @@ class Sampler:
         self.samples.append(sample)
         return sample
 
-    def _run(self) -> None:
-        while not self._stopped.wait(self._interval_s):
+    def _try(self) -> None:
+        try:
             self.take()
+        except Exception as error:  # noqa: BLE001 - a GPU that is lost ends what it computes, and says so itself
+            self.failure = f"{type(error).__name__}: {error}"
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self.interval_s):
+            self._try()
+            if self.failure:
+                return
+            if self._most is not None and len(self.samples) > self._most:
+                self.samples[:] = map(_higher, self.samples[::2], self.samples[1::2])
+                self.interval_s *= 2
+
+
+def _higher(first: Sample, second: Sample) -> Sample:
+    return max(first, second, key=lambda sample: (sum(sample.in_use), sample.process))

@@ -37,6 +37,12 @@ class TestTraining:
         assert [replica["device"] for replica in report["memory"]["replicas"]] == report["devices"]["names"]
         for replica in report["memory"]["replicas"]:
             assert 1 < replica["training_peak_mib"] == replica["peak_mib"] <= 200
+        timelines = report["memory"]["timelines"]
+        assert [one["process"] for one in timelines] == ["replica 0", "replica 1"]
+        for one, replica in zip(timelines, report["memory"]["replicas"], strict=True):
+            assert one["limit_mib"] == 200
+            assert 0 < max(one["in_use_mib"]["CPU:0"]) <= replica["peak_mib"]
+        assert "replica 1, CPU:0: up to" in (tmp_path / "process/report.html").read_text()
         lines = isolated.stdout.splitlines()
         assert lines[0].startswith("devices: found 0 GPUs")
         assert len([line for line in lines if line.startswith("step 31/31 ")]) == 1

@@ -13,7 +13,7 @@ from tests.process import run_main as run_verified_main
 
 REPORT_KEYS = {
     "schema_version", "ok", "environment", "devices", "checks", "causes", "explanations", "smallest_failure",
-    "accepted", "notes", "variables", "memory", "training", "transport", "setup",
+    "accepted", "notes", "variables", "shards", "memory", "training", "transport", "setup",
 }  # fmt: skip
 
 
@@ -73,6 +73,13 @@ class TestTraining:
         assert 0 < report["training"]["test_accuracy"] <= 1
         assert checkpoints_of(tmp_path) == ["ckpt-25.index"]
         assert "test accuracy" in result.stdout
+        (timeline,) = report["memory"]["timelines"]
+        assert [phase["name"] for phase in timeline["phases"]][-2:] == ["training", "evaluation"]
+        assert len(timeline["seconds"]) == len(timeline["process_mib"]) > 1
+        assert max(timeline["process_mib"]) > 100
+        assert report["training"]["accuracies"]["steps"] == report["training"]["losses"]["steps"]
+        assert result.stdout.splitlines()[-1].endswith("report.json, report.html beside it")
+        assert "nothing was verified" in (tmp_path / "report.html").read_text()
 
     @pytest.mark.proof
     def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(self, tmp_path):

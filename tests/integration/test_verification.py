@@ -75,6 +75,17 @@ class TestProof:
         assert "conv_net/conv2d/kernel" in [variable["path"] for variable in report["variables"]]
         assert "memory check" in report["devices"]["limit_enforced_by"]
         assert report["training"]["steps"] == 3
+        assert report["shards"] == [{"batch": "", "sizes": [32, 32]}, {"batch": "@uneven", "sizes": [14, 15]}]
+        replica, single = report["memory"]["steps"]
+        assert (replica["devices"], replica["examples"]) == (["CPU:0", "CPU:1"], 32)
+        assert max(replica["peak_mib"]) <= report["memory"]["replicas"][0]["peak_mib"]
+        assert (single["devices"], single["examples"]) == ([], 64)
+        page = (tmp_path / "report.html").read_text()
+        assert f"<h1>{result.stdout.splitlines()[1]}</h1>" in page
+        for key in ("variables-first", "variables-float32", "memory-peaks", "memory-steps", "memory-timeline"):
+            assert f'aria-labelledby="{key}-title {key}-desc"' in page, key
+        for key in ("training-curves", "examples-shards"):
+            assert f'id="{key}-desc"' in page, key
 
     @pytest.mark.proof
     @pytest.mark.parametrize("num_replicas", [1, 2, 3, 4, 8])

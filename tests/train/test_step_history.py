@@ -1,14 +1,14 @@
-from train.loss_history import LossHistory
+from train.step_history import StepHistory
 
 
 def history(numbers):
-    losses = LossHistory()
+    kept = StepHistory()
     for step in numbers:
-        losses.add(step, step / 10)
-    return losses.to_dict()
+        kept.add(step, step / 10)
+    return kept.to_dict()
 
 
-class TestLossHistory:
+class TestStepHistory:
     def test_all_steps_of_a_short_run_are_kept(self):
         assert history([1, 2, 3]) == {"steps": [1, 2, 3], "values": [0.1, 0.2, 0.3]}
 
@@ -22,8 +22,8 @@ class TestLossHistory:
         assert history(range(1, 40_000))["steps"][:5] == [1, 2, 3, 4, 5]
 
     def test_a_resumed_run_has_the_losses_before(self):
-        whole = LossHistory.joined(history([1, 2, 3, 4]), history([4, 5]))
+        whole = StepHistory.joined(history([1, 2, 3, 4]), history([4, 5]))
         assert whole == {"steps": [1, 2, 3, 4, 5], "values": [0.1, 0.2, 0.3, 0.4, 0.5]}
-        assert LossHistory.joined(None, history([4])) == history([4])
-        assert LossHistory.joined(history([4]), None) == history([4])
-        assert LossHistory.joined(history([4]), history([])) == history([4])
+        assert StepHistory.joined(None, history([4])) == history([4])
+        assert StepHistory.joined(history([4]), None) == history([4])
+        assert StepHistory.joined(history([4]), history([])) == history([4])
