@@ -30,12 +30,12 @@ def run_that_raises(recording):
 class TestLeavePage:
     def test_every_end_has_one(self, tmp_path, capsys):
         folder = open_run_folder(str(tmp_path / "done"), resume=False)
-        assert leave_report(folder, Output(), lambda recording: 0) == 0
+        assert leave_report(folder, lambda recording: 0, Output()) == 0
         assert "nothing was verified" in folder.page.read_text()
         assert capsys.readouterr().out == f"report         {folder.report}, report.html beside it\n"
         folder = open_run_folder(str(tmp_path / "busy"), resume=False)
         with pytest.raises(MachineError):
-            leave_report(folder, Output(), run_that_raises)
+            leave_report(folder, run_that_raises, Output())
         assert "the GPU is busy" in folder.page.read_text()
 
     @pytest.mark.parametrize("exit_code", [0, 2, 3])
@@ -43,7 +43,7 @@ class TestLeavePage:
         folder = open_run_folder(str(tmp_path), resume=False)
         folder.page.write_text("of the run before")
         with no_file_beyond(3_000):
-            assert leave_report(folder, Output(), lambda recording: exit_code) == exit_code
+            assert leave_report(folder, lambda recording: exit_code, Output()) == exit_code
         assert json.loads(folder.report.read_text())["ok"] is (exit_code == 0)
         assert not folder.page.exists()
         output = capsys.readouterr()
