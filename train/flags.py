@@ -250,6 +250,28 @@ def define_doctor_output_flags() -> None:
     define_telling_flags()
 
 
+@in_group("TensorBoard")
+def define_tensorboard_flags() -> None:
+    """What is written for TensorBoard beside the report."""
+    flags.DEFINE_boolean("tensorboard", False, "Loss, speed and memory over the steps. In OUTPUT_DIR/tensorboard.")
+    flags.DEFINE_integer(
+        "gradient_histograms", None, "Each gradient, every `K` steps. As it is applied.", lower_bound=1
+    )
+    flags.DEFINE_string(
+        "profile_steps", None, "What devices do in `FIRST-LAST` step. For the Profile tab, as in 100-105."
+    )
+    flags.register_validator(
+        "profile_steps",
+        lambda text: text is None or _is_range(text),
+        "two steps, the first one at least 1 and not behind the last, such as 100-105",
+    )
+
+
+def _is_range(text: str) -> bool:
+    match = re.fullmatch(r"(\d+)-(\d+)", text)
+    return match is not None and 1 <= int(match[1]) <= int(match[2])
+
+
 @in_group("checkpoints")
 def define_checkpoint_flags() -> None:
     """When to save, and whether to go on with what was saved; to be called after `define_output_flags`."""

@@ -33,6 +33,7 @@ def main(output: "Output") -> int:
     from train.cluster_member import find_member, open_member_folder, run_as_member
     from train.export import require_exportable
     from train.fingerprint import recipe_fields
+    from train.for_tensorboard import require_packages
     from train.proof import require_known_causes
     from train.recipes import recipe_from_flags
     from train.record import leave_report
@@ -46,6 +47,7 @@ def main(output: "Output") -> int:
     if FLAGS.export:
         require_exportable(Path(FLAGS.export))
     member = find_member(os.environ)
+    require_packages(FLAGS, in_one_process=not member and FLAGS.isolation == "logical")
     if member:
         if FLAGS.isolation == "process":
             raise InputError("--isolation=process starts processes of its own: leave it out on a cluster (TF_CONFIG)")
@@ -69,6 +71,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     from train import from_flags
     from train.checkpoint import Checkpoints
     from train.device_flags import make_devices, set_speed
+    from train.for_tensorboard import how_to_look
     from train.isolation import run_in_processes
     from train.proof import describe_enforcement, exit_code_of
     from train.rerun import with_command
@@ -88,7 +91,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     subject = load_subject(FLAGS, recipe)
     require_sound_transport(devices, recording.keep_transport)
     recording.memory.begin_phase("verification")
-    report, trainee = prove(FLAGS, subject, devices, console)
+    report, trainee = prove(FLAGS, subject, devices, console, folder)
     recording.report = report = with_command(report, FLAGS, sys.argv[0])
     recording.devices = describe_enforcement(devices, report)
     recording.print_report(verbose=FLAGS.verbose)
@@ -106,6 +109,8 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     test = train(FLAGS, subject, trainee, outputs)
     recording.training |= test
     recording.print_summary()
+    if look := how_to_look(FLAGS, folder):
+        console.print(look)
     return 0
 
 
@@ -120,6 +125,7 @@ def define_flags() -> None:
     train_flags.define_output_flags()
     train_flags.define_checkpoint_flags()
     train_flags.define_export_flag()
+    train_flags.define_tensorboard_flags()
 
 
 if __name__ == "__main__":

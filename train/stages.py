@@ -1,5 +1,6 @@
 """The stages of a run, whichever process they run in: the proof of a recipe, and its training."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,8 +23,11 @@ from train.checkpoint import Checkpoints
 from train.dataset_source import load_source
 from train.export import export_checkpoint
 from train.fingerprint import Fingerprint, take_fingerprint
+from train.for_tensorboard import make_histograms, open_observers
+from train.gradient_histograms import GradientHistograms
 from train.loop import TrainFunction
 from train.loop_check import NAME, check_loop, skipped_loop_check
+from train.observer import Observer
 from train.placement import print_placement_once
 from train.resume import require_same_run, warn_of_other_code
 from train.run_folder import RunFolder
@@ -40,6 +44,7 @@ class Trainee:
     strategy: tf.distribute.Strategy
     program: Program
     train_function: TrainFunction
+    histograms: GradientHistograms | None = None
 
 
 @dataclass(frozen=True)
@@ -71,15 +76,20 @@ def load_subject(values: flags.FlagValues, recipe: Recipe) -> Subject:
 
 
 def make_trainee(
-    values: flags.FlagValues, subject: Subject, strategy: tf.distribute.Strategy, console: Console
+    values: flags.FlagValues,
+    subject: Subject,
+    strategy: tf.distribute.Strategy,
+    console: Console,
+    folder: RunFolder | None = None,
 ) -> Trainee:
-    """Builds what is trained."""
+    """Builds what is trained; what is seen from within its steps is written to `folder`."""
     with strategy.scope():
         program = subject.build()
     train_function = TrainFunction(strategy, program)
     if values.log_device_placement:
         train_function.decorate(functools.partial(print_placement_once, console=console))
-    return Trainee(strategy, program, train_function)
+    histograms = make_histograms(values, folder, program, train_function) if folder else None
+    return Trainee(strategy, program, train_function, histograms)
 
 
 def check_step(subject: Subject, trainee: Trainee, name: str = NAME) -> Check:
@@ -110,7 +120,9 @@ def _computes_coarsely(recipe: Recipe) -> bool:
     )
 
 
-def prove(values: flags.FlagValues, subject: Subject, devices: Devices, console: Console) -> tuple[Report, Trainee]:
+def prove(
+    values: flags.FlagValues, subject: Subject, devices: Devices, console: Console, folder: RunFolder | None = None
+) -> tuple[Report, Trainee]:
     """Verifies what ``--verify`` says, the training loop's own step included; returns what it would train, too."""
     report = verify_recipe(
         subject,
@@ -120,7 +132,7 @@ def prove(values: flags.FlagValues, subject: Subject, devices: Devices, console:
         shrink=values.shrink,
         num_rows=values.first_rows,
     )
-    trainee = make_trainee(values, subject, make_strategy(devices), console)
+    trainee = make_trainee(values, subject, make_strategy(devices), console, folder)
     report = verify_loop(report, lambda: check_step(subject, trainee), mode=values.verify)
     return report, trainee
 
@@ -142,18 +154,20 @@ def train(values: flags.FlagValues, subject: Subject, trainee: Trainee, outputs:
     if first_step >= schedule.num_steps:
         console.print(f"nothing to train: {first_step} of {schedule.num_steps} steps are done")
     outputs.begin_phase("training")
-    entry = run_training(
-        recipe,
-        source,
-        trainee.program,
-        trainee.train_function,
-        schedule=schedule,
-        steps_per_call=values.steps_per_call or (None if num_processes_of(trainee.strategy) == 1 else 1),
-        checkpoints=checkpoints,
-        save_interval=SaveInterval(*train_flags.save_interval(values.save_every)),
-        decide=make_agreement(trainee.strategy),
-        console=console,
-    )
+    with _observers(values, trainee, outputs, first_step) as observers:
+        entry = run_training(
+            recipe,
+            source,
+            trainee.program,
+            trainee.train_function,
+            schedule=schedule,
+            steps_per_call=values.steps_per_call or (None if num_processes_of(trainee.strategy) == 1 else 1),
+            checkpoints=checkpoints,
+            save_interval=SaveInterval(*train_flags.save_interval(values.save_every)),
+            decide=make_agreement(trainee.strategy),
+            observers=observers,
+            console=console,
+        )
     outputs.keep_training(entry)
     raise_if_stopped()
     outputs.begin_phase("evaluation")
@@ -162,6 +176,15 @@ def train(values: flags.FlagValues, subject: Subject, trainee: Trainee, outputs:
         done = export_checkpoint(subject, outputs.folder.checkpoints, entry["steps"], Path(values.export))
         console.print(done)
     return test
+
+
+def _observers(
+    values: flags.FlagValues, trainee: Trainee, outputs: Outputs, first_step: int
+) -> contextlib.AbstractContextManager[list[Observer]]:
+    """Of several processes the first one writes for TensorBoard."""
+    if not outputs.is_first:
+        return contextlib.nullcontext([])
+    return open_observers(values, outputs.folder, trainee.strategy, trainee.histograms, first_step=first_step)
 
 
 def _resume(outputs: Outputs, fingerprint: Fingerprint) -> int:

@@ -1,6 +1,7 @@
 """One training run from its first (or resumed) step, and its evaluation: loop, progress, checkpoints, signals."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from train.agreement import Decide
 from train.checkpoint import Checkpoints
 from train.data import Source, eval_batches, train_batches
 from train.loop import Means, TrainFunction, evaluate, train
+from train.observer import Observer
 from train.progress import TrainingProgress
 from train.record import hash_weights
 from train.step import image_dtype
@@ -72,6 +74,7 @@ def run_training(
     checkpoints: Checkpoints,
     save_interval: SaveInterval,
     decide: Decide,
+    observers: Sequence[Observer] = (),
     console: Console,
 ) -> dict[str, Any]:
     """Trains by `schedule`, saving on the way and at the end, or until a signal comes.
@@ -106,6 +109,8 @@ def run_training(
 
         def after_call(step: int, means: Means) -> bool:
             progress.add(step, means)
+            for observer in observers:
+                observer.after_call(step, means)
             signal_number, save_now = decide(stop.number, save_interval.due(step))
             if save_now and step < schedule.num_steps:
                 with progress.paused():
@@ -121,7 +126,10 @@ def run_training(
             num_steps=schedule.num_steps,
             after_call=after_call,
             steps_per_call=steps_per_call,
-            next_stop=lambda step: save_interval.next_due(step) or schedule.num_steps,
+            next_stop=lambda step: min(
+                stop or schedule.num_steps
+                for stop in (save_interval.next_due(step), *(o.next_stop(step) for o in observers))
+            ),
         )
         progress.read()
         if steps > schedule.first_step:
