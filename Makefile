@@ -13,7 +13,7 @@ PYTHON ?= $(shell for name in python3 python3.13 python3.12 python3.11; do \
 # A process for each core: most of a test's time is TensorFlow tracing in Python, on one core.
 SIDE_BY_SIDE := --numprocesses=logical --maxprocesses=4 --dist=worksteal --durations=25
 
-.PHONY: help setup train test lint docs proof bench gpu-test gpu-evidence lock clean
+.PHONY: help setup train test lint hooks docs proof bench gpu-test gpu-evidence lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,10 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+hooks: setup  ## run ruff and mypy before every commit
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'pre-commit~=4.7'
+	$(BIN)/pre-commit install
 
 $(VENV)/docs-installed: $(STAMP) requirements-docs.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -r requirements-docs.txt

@@ -3,25 +3,25 @@
 Imports nothing of the other folders: it can be taken alone into another project.
 """
 
-from distribute.device_plan import DeviceError
-from distribute.devices import Devices, split_device
-from distribute.equivalence import verify
-from distribute.equivalence_check.inputs import first_rows
-from distribute.log_explanation import Explained, explain
-from distribute.memory import MemoryCheck, check_memory, start_memory_check
-from distribute.memory_plan import MemoryPlan, MemoryPlanner
-from distribute.memory_tracking import MemoryRecord, track_memory
-from distribute.program import Program
-from distribute.remedies.clipping import clip_after_all_reduce
-from distribute.remedies.global_mean import global_mean
-from distribute.remedies.loss_scale import AllReplicasLossScaleOptimizer
-from distribute.remedies.mean_loss import GlobalMean
-from distribute.remedies.moving_statistics import average_moving_statistics
-from distribute.remedies.padding import pad_last_batch
-from distribute.remedies.randomness import per_replica_randomness
-from distribute.report import Check, EquivalenceError, Report
-from distribute.strategy import make_strategy
-from distribute.transport import TransportVerdict, check_transport
+from .device_plan import DeviceError
+from .devices import Devices, split_device
+from .equivalence import verify
+from .equivalence_check.inputs import first_rows
+from .log_explanation import Explained, explain
+from .memory import MemoryCheck, check_memory, start_memory_check
+from .memory_plan import MemoryPlan, MemoryPlanner
+from .memory_tracking import MemoryRecord, track_memory
+from .program import Program
+from .remedies.clipping import clip_after_all_reduce
+from .remedies.global_mean import global_mean
+from .remedies.loss_scale import AllReplicasLossScaleOptimizer
+from .remedies.mean_loss import GlobalMean
+from .remedies.moving_statistics import average_moving_statistics
+from .remedies.padding import pad_last_batch
+from .remedies.randomness import per_replica_randomness
+from .report import Check, EquivalenceError, Report
+from .strategy import make_strategy
+from .transport import TransportVerdict, check_transport
 
 __all__ = [
     "AllReplicasLossScaleOptimizer",

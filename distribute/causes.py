@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from .library_name import LIBRARY
+
 
 @dataclass(frozen=True)
 class Cause:
@@ -48,7 +50,7 @@ CAUSES: Mapping[str, Cause] = {
     "loss_summed_over_replicas": Cause(
         "each replica takes the mean over its own shard, and the gradients of all replicas are then summed",
         "divide by the global batch: tf.nn.compute_average_loss(per_example, global_batch_size=B), or"
-        " distribute.global_mean(per_example); in a compiled model let the loss function return one value per example",
+        f" {LIBRARY}.global_mean(per_example); in a compiled model let the loss function return one value per example",
     ),
     "loss_divided_twice": Cause(
         "the loss is divided by the number of replicas once too often",
@@ -66,17 +68,17 @@ CAUSES: Mapping[str, Cause] = {
     ),
     "clip_before_all_reduce": Cause(
         "each replica's own gradient is clipped before the sum over replicas, not the gradient that is applied",
-        "clip what is applied: distribute.clip_after_all_reduce(optimizer) in place of clipnorm, global_clipnorm and"
+        f"clip what is applied: {LIBRARY}.clip_after_all_reduce(optimizer) in place of clipnorm, global_clipnorm and"
         " clipvalue; in a custom step all_reduce first, then clip, and divide by N what the optimizer sums again",
     ),
     "uneven_batch_weighting": Cause(
         "replicas with fewer examples weigh as much as full ones",
-        "take the mean over the real global batch: distribute.GlobalMean(loss) in compile(),"
-        " distribute.global_mean(per_example) in a custom step; or batch(..., drop_remainder=True)",
+        f"take the mean over the real global batch: {LIBRARY}.GlobalMean(loss) in compile(),"
+        f" {LIBRARY}.global_mean(per_example) in a custom step; or batch(..., drop_remainder=True)",
     ),
     "empty_replica": Cause(
         "a replica without examples fails, or counts as much as the others",
-        "give each replica rows: distribute.pad_last_batch(dataset, B) with distribute.GlobalMean(loss); or"
+        f"give each replica rows: {LIBRARY}.pad_last_batch(dataset, B) with {LIBRARY}.GlobalMean(loss); or"
         " batch(..., drop_remainder=True), with at least one row for each replica",
     ),
     "regularizer_per_replica": Cause(
@@ -92,21 +94,21 @@ CAUSES: Mapping[str, Cause] = {
     "moving_statistics_not_aggregated": Cause(
         "each replica keeps moving statistics of its own, and those of the first one are saved",
         "keras.layers.BatchNormalization(synchronized=True), whose statistics are the same on all replicas; with local"
-        " batch statistics that you accept: distribute.average_moving_statistics(model)",
+        f" batch statistics that you accept: {LIBRARY}.average_moving_statistics(model)",
     ),
     "sample_weight_mean_per_replica": Cause(
         "the weighted mean is divided by each replica's own sum of weights",
-        "divide by the sum over all replicas: distribute.global_mean(per_example, weights) in a custom step,"
-        " distribute.GlobalMean(loss) in compile()",
+        f"divide by the sum over all replicas: {LIBRARY}.global_mean(per_example, weights) in a custom step,"
+        f" {LIBRARY}.GlobalMean(loss) in compile()",
     ),
     "masked_mean_per_replica": Cause(
         "the mean is taken over each replica's own number of valid tokens",
-        "divide by the number of valid tokens of all replicas: distribute.global_mean(per_token, mask) in a custom"
-        " step, distribute.GlobalMean(loss) in compile()",
+        f"divide by the number of valid tokens of all replicas: {LIBRARY}.global_mean(per_token, mask) in a custom"
+        f" step, {LIBRARY}.GlobalMean(loss) in compile()",
     ),
     "identical_randomness": Cause(
         "every replica draws the same random numbers for its examples, such as one dropout mask for all shards",
-        "distribute.per_replica_randomness(model) after it is built; for random numbers of your own put the replica"
+        f"{LIBRARY}.per_replica_randomness(model) after it is built; for random numbers of your own put the replica"
         " into the seed: seed=[step, tf.distribute.get_replica_context().replica_id_in_sync_group]",
     ),
     "replicated_input": Cause(
@@ -117,7 +119,7 @@ CAUSES: Mapping[str, Cause] = {
     "dropped_replica": Cause(
         "the gradient of one replica does not reach the sum",
         "use other cross_device_ops: HierarchicalCopyAllReduce loses a replica where their number is odd;"
-        " distribute.make_strategy chooses right ones",
+        f" {LIBRARY}.make_strategy chooses right ones",
     ),
     "unsynchronized_variable": Cause(
         "a variable is written by each replica with a value of its own, and nothing combines them",
@@ -135,7 +137,7 @@ CAUSES: Mapping[str, Cause] = {
     ),
     "loss_scale_per_replica": Cause(
         "an overflow on one replica is not seen by the others: infinite gradients are applied",
-        "distribute.AllReplicasLossScaleOptimizer(optimizer) in place of keras.mixed_precision.LossScaleOptimizer; in"
+        f"{LIBRARY}.AllReplicasLossScaleOptimizer(optimizer) in place of keras.mixed_precision.LossScaleOptimizer; in"
         " a custom step all_reduce the flag before it decides",
     ),
     "non_finite": Cause(

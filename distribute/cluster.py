@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from distribute.cluster_processes.failure import WorkerFailedError, is_port_taken
-from distribute.cluster_processes.member import Member, loopback_members
-from distribute.cluster_processes.workers import Workers
+from .cluster_processes.failure import WorkerFailedError, is_port_taken
+from .cluster_processes.member import Member, loopback_members
+from .cluster_processes.workers import Workers
 
 __all__ = ["Member", "WorkerFailedError", "run_on_this_machine"]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from distribute.device_plan import DevicePlan, Kind, Policy, plan_devices
-from distribute.machine import read_inventory
+from .device_plan import DevicePlan, Kind, Policy, plan_devices
+from .machine import read_inventory
 
 _log = logging.getLogger(__name__)
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from distribute.cause_rules import outcomes, reductions, state, statistics, terms
-from distribute.cause_rules.case import NEAR, Case
-from distribute.cause_rules.weighting import Weighting, common_factor, weighting
-from distribute.causes import Explanation
-from distribute.equivalence_check.judgement import Findings
-from distribute.equivalence_check.tolerances import Tolerance
-from distribute.equivalence_check.trial import Trial
+from .cause_rules import outcomes, reductions, state, statistics, terms
+from .cause_rules.case import NEAR, Case
+from .cause_rules.weighting import Weighting, common_factor, weighting
+from .causes import Explanation
+from .equivalence_check.judgement import Findings
+from .equivalence_check.tolerances import Tolerance
+from .equivalence_check.trial import Trial
 
 
 @dataclass

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from distribute import nvml
-from distribute.machine import read_inventory
+from . import nvml
+from .machine import read_inventory
 
 
 def describe_environment() -> dict[str, Any]:

@@ -5,13 +5,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from distribute.causes import CAUSES
-from distribute.equivalence_check import global_state
-from distribute.equivalence_check.chosen_strategy import chosen_strategy, described_devices
-from distribute.equivalence_check.inputs import read_inputs
-from distribute.equivalence_check.tolerances import TOLERANCES
-from distribute.equivalence_check.verification import Verification
-from distribute.report import Report
+from .causes import CAUSES
+from .equivalence_check import global_state
+from .equivalence_check.chosen_strategy import chosen_strategy, described_devices
+from .equivalence_check.inputs import read_inputs
+from .equivalence_check.tolerances import TOLERANCES
+from .equivalence_check.verification import Verification
+from .report import Report
 
 
 def verify(

@@ -12,18 +12,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from distribute.allocator_dump import AllocatorDump, AllocatorDumpReader
-from distribute.log_rules.cluster import CLUSTER_RULES
-from distribute.log_rules.collectives import COLLECTIVE_RULES
-from distribute.log_rules.data import DATA_RULES
-from distribute.log_rules.devices import DEVICE_RULES
-from distribute.log_rules.gpus import GPU_RULES
-from distribute.log_rules.libraries import LIBRARY_RULES
-from distribute.log_rules.memory import MEMORY_RULES
-from distribute.log_rules.other_libraries import LibraryWatch
-from distribute.log_rules.rule import Kind, Rule, quick_test
-from distribute.log_rules.statements import Statement, clean, is_exception, statements
-from distribute.log_rules.strategies import STRATEGY_RULES
+from .allocator_dump import AllocatorDump, AllocatorDumpReader
+from .log_rules.cluster import CLUSTER_RULES
+from .log_rules.collectives import COLLECTIVE_RULES
+from .log_rules.data import DATA_RULES
+from .log_rules.devices import DEVICE_RULES
+from .log_rules.gpus import GPU_RULES
+from .log_rules.libraries import LIBRARY_RULES
+from .log_rules.memory import MEMORY_RULES
+from .log_rules.other_libraries import LibraryWatch
+from .log_rules.rule import Kind, Rule, quick_test
+from .log_rules.statements import Statement, clean, is_exception, statements
+from .log_rules.strategies import STRATEGY_RULES
 
 RULES: tuple[Rule, ...] = (
     *MEMORY_RULES,

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from distribute import nvml
-from distribute.device_plan import Gpu, Inventory
+from . import nvml
+from .device_plan import Gpu, Inventory
 
 _MIB = 1024 * 1024
 _CGROUP_LIMITS = (

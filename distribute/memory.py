@@ -8,12 +8,12 @@ TensorFlow enforces the limit in this process, and it is measured here.
 import threading
 from types import TracebackType
 
-from distribute.devices import Devices
-from distribute.memory_check.cpu import check_in_children
-from distribute.memory_check.gpu import check_here
-from distribute.memory_check.runs import Runs
-from distribute.report import Report
-from distribute.targets import Target, parse_target, resolve_build, resolve_data
+from .devices import Devices
+from .memory_check.cpu import check_in_children
+from .memory_check.gpu import check_here
+from .memory_check.runs import Runs
+from .report import Report
+from .targets import Target, parse_target, resolve_build, resolve_data
 
 _CHILD_TIMEOUT_S = 900.0
 

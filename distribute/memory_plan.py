@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distribute.allocator_dump import LiveAllocation
-from distribute.batches import num_examples, resized
-from distribute.memory_check.runs import Runs
-from distribute.memory_check.shards import first_shards
-from distribute.memory_planning.recording import Recording
-from distribute.memory_planning.replay import MIB, fits, smallest_limit_mib
-from distribute.memory_planning.scaling import at_rows
-from distribute.memory_timeline.allocations import Allocation
-from distribute.targets import Target, resolve_build, resolve_data
+from .allocator_dump import LiveAllocation
+from .batches import num_examples, resized
+from .memory_check.runs import Runs
+from .memory_check.shards import first_shards
+from .memory_planning.recording import Recording
+from .memory_planning.replay import MIB, fits, smallest_limit_mib
+from .memory_planning.scaling import at_rows
+from .memory_timeline.allocations import Allocation
+from .targets import Target, resolve_build, resolve_data
 
 # Three runs differ in the order of their ops. What none of them showed is covered by a share of the limit on top.
 _NUM_RECORDINGS = 3

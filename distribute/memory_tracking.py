@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from distribute.devices import Devices
-from distribute.memory_timeline.allocations import Allocation, record_allocations
-from distribute.memory_timeline.holders import Holders, holders_at_peak
-from distribute.memory_timeline.ledgers import Ledgers, open_ledgers
-from distribute.memory_timeline.phases import PhaseMemory, memory_text
-from distribute.memory_timeline.sampler import Sample, Sampler
-from distribute.memory_timeline.state import state_on
-from distribute.memory_timeline.svg import timeline_svg
+from .devices import Devices
+from .memory_timeline.allocations import Allocation, record_allocations
+from .memory_timeline.holders import Holders, holders_at_peak
+from .memory_timeline.ledgers import Ledgers, open_ledgers
+from .memory_timeline.phases import PhaseMemory, memory_text
+from .memory_timeline.sampler import Sample, Sampler
+from .memory_timeline.state import state_on
+from .memory_timeline.svg import timeline_svg
 
 
 class MemoryRecord:

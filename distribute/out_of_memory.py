@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
-from distribute.log_explanation import Explained, explain
-from distribute.log_rules.memory import OUT_OF_MEMORY
-from distribute.memory_check.child_process import Outcome
-from distribute.memory_check.runs import is_out_of_memory as raised_out_of_memory
+from .log_explanation import Explained, explain
+from .log_rules.memory import OUT_OF_MEMORY
+from .memory_check.child_process import Outcome
+from .memory_check.runs import is_out_of_memory as raised_out_of_memory
 
 
 def is_out_of_memory(error: BaseException) -> bool:

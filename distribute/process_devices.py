@@ -5,10 +5,10 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
-from distribute.device_plan import DevicePlan, plan_devices
-from distribute.devices import Devices, describe_found, describe_plan, refuse_shared_pool
-from distribute.machine import read_inventory
-from distribute.memory_check.runs import child_environment
+from .device_plan import DevicePlan, plan_devices
+from .devices import Devices, describe_found, describe_plan, refuse_shared_pool
+from .machine import read_inventory
+from .memory_check.runs import child_environment
 
 # What TensorFlow may have taken before the first operation of ours.
 _TAKEN_BEFORE_MIB = 2

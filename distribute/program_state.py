@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from distribute.program import Program
+from .program import Program
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from distribute.causes import Explanation
+from .causes import Explanation
 
 SCHEMA_VERSION = 1
 
@@ -162,7 +162,7 @@ class Report:
 
     def __str__(self) -> str:
         # Imported here: the text needs the types of this module.
-        from distribute.report_text import report_text
+        from .report_text import report_text
 
         return report_text(self)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from distribute.report import Check, Report, Smallest
+    from .report import Check, Report, Smallest
 
 _MOST_VARIABLES = 3
 _MOST_AT_LENGTH = 8

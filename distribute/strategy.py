@@ -4,8 +4,8 @@ import functools
 
 import tensorflow as tf
 
-from distribute.device_plan import DeviceError
-from distribute.devices import Devices
+from .device_plan import DeviceError
+from .devices import Devices
 
 
 @functools.cache

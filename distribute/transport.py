@@ -14,11 +14,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from distribute.devices import Devices
-from distribute.transport_check.copies import copy_failures
-from distribute.transport_check.known_values import TransportFailure, sizes_within
-from distribute.transport_check.sums import Summands, all_reduce_failures, one_device_failures, reduce_failures
-from distribute.worker_strategy import num_processes_of
+from .devices import Devices
+from .transport_check.copies import copy_failures
+from .transport_check.known_values import TransportFailure, sizes_within
+from .transport_check.sums import Summands, all_reduce_failures, one_device_failures, reduce_failures
+from .worker_strategy import num_processes_of
 
 _MOST_SHOWN = 4  # of the failures; eight GPUs have 56 pairs
 

@@ -13,9 +13,9 @@ from tensorflow.python.distribute import multi_worker_util
 from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
 from tensorflow.python.eager import context
 
-from distribute.cluster_processes.tf_config import parse_tf_config
-from distribute.devices import Devices
-from distribute.strategy import make_strategy
+from .cluster_processes.tf_config import parse_tf_config
+from .devices import Devices
+from .strategy import make_strategy
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ALLOWED = {
-    "distribute": {"distribute"},
+    "distribute": set(),  # nor itself by name: a wheel has it under another one
     "models": {"models"},
     "configs": {"configs", "models", "distribute"},
     "train": {"train", "configs", "models", "distribute"},
@@ -21,7 +21,7 @@ def imported_packages(path):
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield (node.module or "").split(".")[0]
+            yield "" if node.level else (node.module or "").split(".")[0]
 
 
 class TestLayout:
@@ -31,6 +31,12 @@ class TestLayout:
         for path in (REPOSITORY / folder).rglob("*.py"):
             forbidden = set(imported_packages(path)) & ours - ALLOWED[folder]
             assert not forbidden, f"{path} imports {forbidden}"
+
+    def test_the_library_does_not_know_its_own_name(self):
+        """No import can be seen in a string: entries of child processes, remedies in messages."""
+        for path in (REPOSITORY / "distribute").rglob("*.py"):
+            code = re.sub(r'(?s)""".*?"""', "", path.read_text())
+            assert not re.findall(r'"[^"\n]*(?<![\w.`])distribute[.:]\w', code), path
 
     def test_no_module_in_train_is_named_like_one_of_the_standard_library(self):
         """`python train/main.py` puts train/ first on the path, so such a module would be found instead."""

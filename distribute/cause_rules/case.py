@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from distribute.causes import Explanation
-from distribute.equivalence_check import variables
-from distribute.equivalence_check.checks import first_copies
-from distribute.equivalence_check.evidence import Evidence
-from distribute.equivalence_check.inputs import Batch
-from distribute.equivalence_check.judgement import Findings, gradient_check
-from distribute.equivalence_check.tolerances import tolerance
-from distribute.equivalence_check.trial import Trial
-from distribute.equivalence_check.weights import Weights, weights_of
+from ..causes import Explanation
+from ..equivalence_check import variables
+from ..equivalence_check.checks import first_copies
+from ..equivalence_check.evidence import Evidence
+from ..equivalence_check.inputs import Batch
+from ..equivalence_check.judgement import Findings, gradient_check
+from ..equivalence_check.tolerances import tolerance
+from ..equivalence_check.trial import Trial
+from ..equivalence_check.weights import Weights, weights_of
 
 Gradients = Mapping[str, np.ndarray]
 

@@ -6,10 +6,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from distribute.cause_rules.case import NEAR, Case
-from distribute.causes import Explanation
-from distribute.equivalence_check import observe
-from distribute.equivalence_check.weights import Weights
+from ..causes import Explanation
+from ..equivalence_check import observe
+from ..equivalence_check.weights import Weights
+from .case import NEAR, Case
 
 SAMPLE_WEIGHTS = "sample_weight_mean_per_replica"
 MASK = "masked_mean_per_replica"

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from distribute.cause_rules.case import Case
-from distribute.causes import Explanation
-from distribute.equivalence_check import checks, observe, variables
-from distribute.equivalence_check.compare import Comparison, compared
-from distribute.equivalence_check.evidence import Evidence
-from distribute.equivalence_check.tolerances import Tolerance
+from ..causes import Explanation
+from ..equivalence_check import checks, observe, variables
+from ..equivalence_check.compare import Comparison, compared
+from ..equivalence_check.evidence import Evidence
+from ..equivalence_check.tolerances import Tolerance
+from .case import Case
 
 _ALIKE = 1e-3  # of the ratios of an update that went through an optimizer
 

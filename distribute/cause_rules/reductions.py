@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from distribute.cause_rules.case import NEAR, Case
-from distribute.causes import Explanation
-from distribute.equivalence_check import observe
-from distribute.equivalence_check.checks import alike
-from distribute.equivalence_check.evidence import Evidence
+from ..causes import Explanation
+from ..equivalence_check import observe
+from ..equivalence_check.checks import alike
+from ..equivalence_check.evidence import Evidence
+from .case import NEAR, Case
 
 PerReplica = Mapping[str, Sequence[np.ndarray]]
 Place = tuple[str, int]

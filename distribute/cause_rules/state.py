@@ -1,10 +1,10 @@
 """Causes that show in variables that differ between replicas although nobody trains them."""
 
-from distribute.cause_rules.case import Case
-from distribute.causes import Explanation
-from distribute.equivalence_check import variables
-from distribute.equivalence_check.checks import alike
-from distribute.equivalence_check.trial import Trial
+from ..causes import Explanation
+from ..equivalence_check import variables
+from ..equivalence_check.checks import alike
+from ..equivalence_check.trial import Trial
+from .case import Case
 
 
 def diverged_state(case: Case) -> list[Explanation]:

@@ -1,8 +1,8 @@
 """Layers that take statistics of each replica's shard: BatchNormalization, and own layers of that kind."""
 
-from distribute.cause_rules.case import NEAR, Case, difference, norm
-from distribute.causes import Explanation
-from distribute.equivalence_check.weights import Weights
+from ..causes import Explanation
+from ..equivalence_check.weights import Weights
+from .case import NEAR, Case, difference, norm
 
 _SAME = 1e-9
 

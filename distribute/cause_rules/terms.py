@@ -1,11 +1,11 @@
 """A term of the gradient that does not depend on the examples: a regulariser that every replica adds."""
 
-from distribute.cause_rules.case import NEAR, Case, Gradients, difference, largest, norm
-from distribute.causes import Explanation
-from distribute.equivalence_check import observe
-from distribute.equivalence_check.checks import first_copies
-from distribute.equivalence_check.tolerances import RATIO_ROUNDING
-from distribute.equivalence_check.weights import Weights, weights_of
+from ..causes import Explanation
+from ..equivalence_check import observe
+from ..equivalence_check.checks import first_copies
+from ..equivalence_check.tolerances import RATIO_ROUNDING
+from ..equivalence_check.weights import Weights, weights_of
+from .case import NEAR, Case, Gradients, difference, largest, norm
 
 _ROUNDING = 1e-12
 _LEAST = 10

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distribute.cause_rules import reductions
-from distribute.cause_rules.case import NEAR, Case, Gradients
-from distribute.cause_rules.normalisers import normaliser_causes
-from distribute.causes import Explanation
-from distribute.equivalence_check import observe
-from distribute.equivalence_check.weights import Weights, predicted
+from ..causes import Explanation
+from ..equivalence_check import observe
+from ..equivalence_check.weights import Weights, predicted
+from . import reductions
+from .case import NEAR, Case, Gradients
+from .normalisers import normaliser_causes
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import re
 
-from distribute.cluster_processes.config_error import ClusterConfigError
+from .config_error import ClusterConfigError
 
 # An IPv6 address in brackets, or a name or IPv4 address, which holds no colon.
 _HOST = re.compile(r"\[(?P<ipv6>[0-9a-fA-F:.]+(%\w+)?)\]|(?P<name>[\w.-]+)", re.ASCII)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from distribute.memory_check.child_process import Outcome
+from ..memory_check.child_process import Outcome
 
 # How TensorFlow 2.21 begins what it says in every process that was well and waited for another one.
 _ABORTED = "Collective ops is aborted"

@@ -5,8 +5,8 @@ import json
 import socket
 from dataclasses import dataclass
 
-from distribute.cluster_processes.address import split_address
-from distribute.cluster_processes.config_error import ClusterConfigError
+from .address import split_address
+from .config_error import ClusterConfigError
 
 _LOOPBACK = "127.0.0.1"
 

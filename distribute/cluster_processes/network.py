@@ -11,9 +11,9 @@ import threading
 import time
 from collections.abc import Collection
 
-from distribute.cluster_processes.address import split_address
-from distribute.cluster_processes.config_error import ClusterConfigError
-from distribute.cluster_processes.member import Member
+from .address import split_address
+from .config_error import ClusterConfigError
+from .member import Member
 
 ISOLATE = "use an isolated network: TensorFlow's gRPC server asks nobody who he is, and encrypts nothing"
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
-from distribute.cluster_processes.config_error import ClusterConfigError
-from distribute.cluster_processes.member import Member
+from .config_error import ClusterConfigError
+from .member import Member
 
 # A comma outside of brackets; a bracket or the text before one; 3 or 01-03; 2 or 2(x3).
 _COMMA = re.compile(r",(?![^\[]*\])")

@@ -8,9 +8,9 @@ twice, a parameter server or a host that does not resolve it waits for an hour. 
 import json
 from typing import Any
 
-from distribute.cluster_processes.config_error import ClusterConfigError
-from distribute.cluster_processes.member import Member
-from distribute.cluster_processes.network import check_network
+from .config_error import ClusterConfigError
+from .member import Member
+from .network import check_network
 
 _WRITE = (
     'write {"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}, the same cluster in '

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from distribute.memory_check.child_main import Channel
+from ..memory_check.child_main import Channel
 
 
 class Worker:

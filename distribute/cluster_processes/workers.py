@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any
 
-from distribute.cluster_processes.failure import first_cause, is_consequence
-from distribute.memory_check.child_process import ChildProcess, Outcome
+from ..memory_check.child_process import ChildProcess, Outcome
+from .failure import first_cause, is_consequence
 
 # How long the parent waits for the reason where a process ended because it lost another one.
 _GRACE_S = 10.0

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from distribute.cause_rules.state import moving_statistics
-from distribute.diagnosis import Diagnosis
-from distribute.equivalence_check import checks, variables
-from distribute.equivalence_check.compare import compared
-from distribute.equivalence_check.judgement import Findings
-from distribute.equivalence_check.tolerances import Tolerance
-from distribute.equivalence_check.trial import Trial
-from distribute.report import Check
+from ..cause_rules.state import moving_statistics
+from ..diagnosis import Diagnosis
+from ..report import Check
+from . import checks, variables
+from .compare import compared
+from .judgement import Findings
+from .tolerances import Tolerance
+from .trial import Trial
 
 _STATE_AND_SYNC = {"state_equivalence", "replica_sync"}
 _GRADIENT_ON = {"gradient_equivalence", "update_equivalence", "state_equivalence"}

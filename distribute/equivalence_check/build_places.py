@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from distribute.equivalence_check.patching import defining_class, patched
-from distribute.source_lines import user_line
+from ..source_lines import user_line
+from .patching import defining_class, patched
 
 
 class BuildPlaces:

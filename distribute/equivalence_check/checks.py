@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from distribute.equivalence_check import variables
-from distribute.equivalence_check.compare import Comparison, Difference
-from distribute.equivalence_check.evidence import Evidence
-from distribute.equivalence_check.tolerances import RATIO_ROUNDING, Tolerance, tolerance
-from distribute.equivalence_check.variables import Slot
-from distribute.report import Check, Status
+from ..report import Check, Status
+from . import variables
+from .compare import Comparison, Difference
+from .evidence import Evidence
+from .tolerances import RATIO_ROUNDING, Tolerance, tolerance
+from .variables import Slot
 
 Reference = Mapping[str, np.ndarray]
 

@@ -15,8 +15,8 @@ def chosen_strategy(devices: Any, strategy: tf.distribute.Strategy | None) -> tf
         _require_one_process(strategy)
         return strategy
     # Imported here: a user's own strategy needs neither.
-    from distribute.devices import current_devices, split_device
-    from distribute.strategy import make_strategy
+    from ..devices import current_devices, split_device
+    from ..strategy import make_strategy
 
     return make_strategy(devices or current_devices() or split_device(2))
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from distribute.equivalence_check import checks, references, variables
-from distribute.equivalence_check.compare import Comparison, compared
-from distribute.equivalence_check.judgement import Findings, PerReplica
-from distribute.equivalence_check.tolerances import Tolerance
-from distribute.equivalence_check.trial import Trial
-from distribute.report import Check
+from ..report import Check
+from . import checks, references, variables
+from .compare import Comparison, compared
+from .judgement import Findings, PerReplica
+from .tolerances import Tolerance
+from .trial import Trial
 
 
 def communication_checks(trial: Trial, found: Findings, row: Tolerance) -> list[Check]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from distribute.equivalence_check.tolerances import RATIO_ROUNDING, Tolerance
+from .tolerances import RATIO_ROUNDING, Tolerance
 
 
 @dataclass(frozen=True)

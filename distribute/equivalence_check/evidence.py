@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from distribute.equivalence_check import observe
+from . import observe
 
 Gradient = np.ndarray | tuple[np.ndarray, np.ndarray]
 """A dense gradient, or values and indices of a sparse one."""

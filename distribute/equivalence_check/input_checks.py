@@ -1,10 +1,10 @@
 """The check that the replicas together saw each example once."""
 
-from distribute.causes import Explanation
-from distribute.equivalence_check import coverage as counting
-from distribute.equivalence_check.coverage import Counts
-from distribute.equivalence_check.inputs import Inputs
-from distribute.report import Check
+from ..causes import Explanation
+from ..report import Check
+from . import coverage as counting
+from .coverage import Counts
+from .inputs import Inputs
 
 NAME = "input_coverage"
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from distribute.batches import join, num_examples
-from distribute.equivalence_check.coverage import Counts, counted
-from distribute.source_lines import defined_at
+from ..batches import join, num_examples
+from ..source_lines import defined_at
+from .coverage import Counts, counted
 
 MAX_BATCHES = 1000
 """Of a data set that does not end, this many batches are read."""

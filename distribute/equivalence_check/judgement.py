@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from distribute.equivalence_check import checks, variables
-from distribute.equivalence_check.checks import Judged
-from distribute.equivalence_check.compare import Comparison, compared
-from distribute.equivalence_check.evidence import Evidence, Gradient
-from distribute.equivalence_check.tolerances import RATIO_ROUNDING, Tolerance
-from distribute.equivalence_check.trial import Pair, Trial
-from distribute.report import Check
+from ..report import Check
+from . import checks, variables
+from .checks import Judged
+from .compare import Comparison, compared
+from .evidence import Evidence, Gradient
+from .tolerances import RATIO_ROUNDING, Tolerance
+from .trial import Pair, Trial
 
 PerReplica = Mapping[str, Sequence[np.ndarray]]
 

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from distribute.equivalence_check.observe import LAYER, Recorder, replica_id
-from distribute.equivalence_check.patching import patched
+from .observe import LAYER, Recorder, replica_id
+from .patching import patched
 
 
 @contextlib.contextmanager

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from distribute.equivalence_check import checks, variables
-from distribute.equivalence_check.checks import Judged
-from distribute.equivalence_check.compare import compared
-from distribute.equivalence_check.judgement import Findings, PerReplica, judge_pair
-from distribute.equivalence_check.tolerances import Tolerance
-from distribute.equivalence_check.trial import Pair, Trial
+from . import checks, variables
+from .checks import Judged
+from .compare import compared
+from .judgement import Findings, PerReplica, judge_pair
+from .tolerances import Tolerance
+from .trial import Pair, Trial
 
 
 def judge_low_precision(trial: Trial, pair: Pair, arbiter: Pair | None, row: Tolerance) -> Findings:

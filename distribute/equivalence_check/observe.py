@@ -17,8 +17,8 @@ import tensorflow as tf
 from tensorflow.python.autograph.core import ag_ctx
 from tensorflow.python.autograph.impl import api as autograph
 
-from distribute.equivalence_check.patching import defining_class, patched
-from distribute.source_lines import made_at, user_line
+from ..source_lines import made_at, user_line
+from .patching import defining_class, patched
 
 LOCAL = "local gradient"
 HANDED = "handed to the optimizer"

@@ -13,15 +13,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from distribute.causes import Explanation
-from distribute.equivalence_check import checks, observe, variables
-from distribute.equivalence_check.compare import compared
-from distribute.equivalence_check.observe import Recorder
-from distribute.equivalence_check.patching import patched
-from distribute.equivalence_check.runs import Run
-from distribute.equivalence_check.tolerances import Tolerance, tolerance
-from distribute.equivalence_check.trial import Pair, Trial
-from distribute.report import Check
+from ..causes import Explanation
+from ..report import Check
+from . import checks, observe, variables
+from .compare import compared
+from .observe import Recorder
+from .patching import patched
+from .runs import Run
+from .tolerances import Tolerance, tolerance
+from .trial import Pair, Trial
 
 NAME = "update_equivalence/overflow"
 CAUSE = "loss_scale_per_replica"

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from distribute.causes import Explanation
-from distribute.equivalence_check import global_state, judgement, randomness
-from distribute.equivalence_check.tolerances import Tolerance
-from distribute.equivalence_check.trial import Pair, Trial
-from distribute.report import Check, Status
+from ..causes import Explanation
+from ..report import Check, Status
+from . import global_state, judgement, randomness
+from .tolerances import Tolerance
+from .trial import Pair, Trial
 
 CAUSE = "identical_randomness"
 

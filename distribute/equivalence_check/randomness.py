@@ -14,9 +14,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.ops import gen_random_ops, gen_stateless_random_ops, gen_stateless_random_ops_v2
 
-from distribute.equivalence_check.observe import DRAWN, RANDOM, Recorder, replica_id
-from distribute.equivalence_check.patching import patched
-from distribute.source_lines import user_line
+from ..source_lines import user_line
+from .observe import DRAWN, RANDOM, Recorder, replica_id
+from .patching import patched
 
 _FLOAT_OPS = {
     gen_random_ops: ("random_uniform", "random_standard_normal", "truncated_normal"),

@@ -9,14 +9,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from distribute.batches import num_examples
-from distribute.equivalence_check import global_state, observe, variables
-from distribute.equivalence_check.evidence import Evidence, Gradient
-from distribute.equivalence_check.observe import unwrapped
-from distribute.equivalence_check.patching import defining_class, patched
-from distribute.equivalence_check.replay import Stage, presented
-from distribute.equivalence_check.runs import Run, Shards, spec_of, tensors
-from distribute.equivalence_check.variables import Slot, Values
+from ..batches import num_examples
+from . import global_state, observe, variables
+from .evidence import Evidence, Gradient
+from .observe import unwrapped
+from .patching import defining_class, patched
+from .replay import Stage, presented
+from .runs import Run, Shards, spec_of, tensors
+from .variables import Slot, Values
 
 _MAX_PASSES = 40
 

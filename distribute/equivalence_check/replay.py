@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from distribute.equivalence_check.patching import defining_class, patched
+from .patching import defining_class, patched
 
 _ROUNDING = 64.0  # in units of the last digit, as a relative L2
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from distribute.batches import num_examples
-from distribute.equivalence_check import global_state, layer_outputs, observe, randomness, variables
-from distribute.equivalence_check.blame import blamed
-from distribute.equivalence_check.build_places import BuildPlaces, building
-from distribute.equivalence_check.evidence import Evidence
-from distribute.equivalence_check.observe import Recorder
-from distribute.equivalence_check.subject import Subject
-from distribute.equivalence_check.variables import Slot
+from ..batches import num_examples
+from . import global_state, layer_outputs, observe, randomness, variables
+from .blame import blamed
+from .build_places import BuildPlaces, building
+from .evidence import Evidence
+from .observe import Recorder
+from .subject import Subject
+from .variables import Slot
 
 Hooks = Callable[[Recorder], contextlib.AbstractContextManager]
 """Set while a step is traced."""

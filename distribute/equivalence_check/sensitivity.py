@@ -8,13 +8,13 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from distribute.equivalence_check import checks, variables
-from distribute.equivalence_check.checks import Judged
-from distribute.equivalence_check.compare import compared
-from distribute.equivalence_check.evidence import Evidence
-from distribute.equivalence_check.judgement import Findings
-from distribute.equivalence_check.tolerances import Tolerance
-from distribute.equivalence_check.trial import Trial
+from . import checks, variables
+from .checks import Judged
+from .compare import compared
+from .evidence import Evidence
+from .judgement import Findings
+from .tolerances import Tolerance
+from .trial import Trial
 
 MOST = 1e-6
 """More than that is not called rounding in float64, however sensitive a program is."""

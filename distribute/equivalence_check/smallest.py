@@ -11,15 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from distribute.diagnosis import diagnose
-from distribute.equivalence_check import judgement
-from distribute.equivalence_check.communication import communication_checks
-from distribute.equivalence_check.inputs import Batch, split
-from distribute.equivalence_check.judgement import Findings
-from distribute.equivalence_check.sensitivity import excuse_rounding
-from distribute.equivalence_check.tolerances import tolerance
-from distribute.equivalence_check.trial import Trial
-from distribute.report import Smallest
+from ..diagnosis import diagnose
+from ..report import Smallest
+from . import judgement
+from .communication import communication_checks
+from .inputs import Batch, split
+from .judgement import Findings
+from .sensitivity import excuse_rounding
+from .tolerances import tolerance
+from .trial import Trial
 
 _PARTS = ("gradient", "update", "state")
 _SYNC = "replica_sync"

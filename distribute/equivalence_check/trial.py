@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from distribute.batches import join
-from distribute.equivalence_check import global_state, layer_outputs, references, runs, variable_writes, variables
-from distribute.equivalence_check.blame import blamed
-from distribute.equivalence_check.evidence import Evidence
-from distribute.equivalence_check.inputs import Batch
-from distribute.equivalence_check.references import ReplayRun
-from distribute.equivalence_check.runs import Run
-from distribute.equivalence_check.subject import Subject
-from distribute.equivalence_check.tolerances import tolerance
-from distribute.equivalence_check.variables import Slot, Values
+from ..batches import join
+from . import global_state, layer_outputs, references, runs, variable_writes, variables
+from .blame import blamed
+from .evidence import Evidence
+from .inputs import Batch
+from .references import ReplayRun
+from .runs import Run
+from .subject import Subject
+from .tolerances import tolerance
+from .variables import Slot, Values
 
 _HOST = "/device:CPU:0"
 _OTHER_SEED = 1_453

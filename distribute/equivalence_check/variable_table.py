@@ -4,10 +4,10 @@ import dataclasses
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from distribute.equivalence_check.compare import Difference
-from distribute.equivalence_check.judgement import Findings
-from distribute.equivalence_check.trial import Trial
-from distribute.equivalence_check.variables import METRIC, SEED, Slot
+from .compare import Difference
+from .judgement import Findings
+from .trial import Trial
+from .variables import METRIC, SEED, Slot
 
 _QUANTITIES = (("state", "value"), ("update", "update"), ("gradient", "gradient"))
 """What may stand for a variable; what comes later in this list goes before."""

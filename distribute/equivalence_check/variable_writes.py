@@ -6,9 +6,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from distribute.equivalence_check.observe import Recorder
-from distribute.equivalence_check.patching import defining_class, patched
-from distribute.source_lines import user_line
+from ..source_lines import user_line
+from .observe import Recorder
+from .patching import defining_class, patched
 
 _WRITES = ("assign", "assign_add", "assign_sub")
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from distribute.equivalence_check.observe import unwrapped
+from .observe import unwrapped
 
 TRAINABLE = "trainable"
 STATE = "state"

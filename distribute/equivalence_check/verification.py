@@ -7,9 +7,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from distribute.causes import Explanation
-from distribute.diagnosis import Diagnosis, diagnose
-from distribute.equivalence_check import (
+from ..causes import Explanation
+from ..diagnosis import Diagnosis, diagnose
+from ..report import Check, Report, Smallest
+from . import (
     communication,
     input_checks,
     judgement,
@@ -17,15 +18,14 @@ from distribute.equivalence_check import (
     overflow,
     random_check,
 )
-from distribute.equivalence_check.acceptance import accepted_checks, follow_arbiter
-from distribute.equivalence_check.inputs import Inputs
-from distribute.equivalence_check.judgement import Findings
-from distribute.equivalence_check.sensitivity import excuse_rounding
-from distribute.equivalence_check.smallest import Failure, find_smallest
-from distribute.equivalence_check.tolerances import Tolerance, tolerance
-from distribute.equivalence_check.trial import Pair, Trial
-from distribute.equivalence_check.variable_table import variable_rows
-from distribute.report import Check, Report, Smallest
+from .acceptance import accepted_checks, follow_arbiter
+from .inputs import Inputs
+from .judgement import Findings
+from .sensitivity import excuse_rounding
+from .smallest import Failure, find_smallest
+from .tolerances import Tolerance, tolerance
+from .trial import Pair, Trial
+from .variable_table import variable_rows
 
 ARBITER = "float64"
 

@@ -1,6 +1,6 @@
 """Several processes or machines: ports, peers, TF_CONFIG."""
 
-from distribute.log_rules.rule import Kind, Rule
+from .rule import Kind, Rule
 
 CLUSTER_RULES = (
     Rule(

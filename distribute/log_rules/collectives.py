@@ -1,6 +1,7 @@
 """Sums over replicas: NCCL, and TensorFlow's own collectives."""
 
-from distribute.log_rules.rule import Kind, Rule
+from ..library_name import LIBRARY
+from .rule import Kind, Rule
 
 _ONE_DEVICE = "tf.distribute.MirroredStrategy(cross_device_ops=tf.distribute.ReductionToOneDevice())"
 
@@ -10,7 +11,7 @@ COLLECTIVE_RULES = (
         "NCCL was given the same GPU twice, which it refuses; virtual GPUs on one GPU do that",
         (r"Duplicate GPU detected : rank \d+ and rank \d+ both on CUDA device",),
         (
-            "distribute.make_strategy(devices) takes sums that suit virtual GPUs; in your own code: " + _ONE_DEVICE,
+            f"{LIBRARY}.make_strategy(devices) takes sums that suit virtual GPUs; in your own code: " + _ONE_DEVICE,
             "several processes: one GPU for each, by CUDA_VISIBLE_DEVICES",
         ),
         "https://github.com/NVIDIA/nccl/issues/1241",

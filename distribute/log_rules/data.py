@@ -1,6 +1,7 @@
 """What is read and written: records, checkpoints, the disk, the end of the data."""
 
-from distribute.log_rules.rule import Kind, Rule
+from ..library_name import LIBRARY
+from .rule import Kind, Rule
 
 DATA_RULES = (
     Rule(
@@ -44,7 +45,7 @@ DATA_RULES = (
         ),
         (
             "a batch that strategy.num_replicas_in_sync divides; --global_batch_size here",
-            "distribute.pad_last_batch(dataset, B) for the last batch of the data",
+            f"{LIBRARY}.pad_last_batch(dataset, B) for the last batch of the data",
         ),
         "https://github.com/tensorflow/tensorflow/issues/32077",
     ),

@@ -1,6 +1,7 @@
 """How logical devices were asked for: too late, or with settings that exclude each other."""
 
-from distribute.log_rules.rule import Rule
+from ..library_name import LIBRARY
+from .rule import Rule
 
 DEVICE_RULES = (
     Rule(
@@ -11,7 +12,7 @@ DEVICE_RULES = (
             r"(?:Intra|Inter) op parallelism cannot be modified after initialization",
         ),
         (
-            "call distribute.split_device, or tf.config.set_…, first of all: before any tensor, model, data set or"
+            f"call {LIBRARY}.split_device, or tf.config.set_…, first of all: before any tensor, model, data set or"
             " strategy, imports that make such things included",
             "in a notebook: restart the kernel, then run that cell first",
         ),

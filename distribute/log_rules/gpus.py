@@ -1,6 +1,6 @@
 """The driver and the GPU itself: not there, too old, out of step, crashed."""
 
-from distribute.log_rules.rule import Kind, Rule
+from .rule import Kind, Rule
 
 _RELOAD = "restart the machine, or: sudo rmmod nvidia_uvm && sudo modprobe nvidia_uvm"
 _DRIVER = (

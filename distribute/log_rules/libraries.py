@@ -1,6 +1,6 @@
 """CUDA's libraries and other packages: missing, or of a version that does not fit."""
 
-from distribute.log_rules.rule import Kind, Rule
+from .rule import Kind, Rule
 
 _INSTALL = (
     "pip install -r requirements-gpu.txt (tensorflow[and-cuda]) in this environment: the libraries then come as wheels"

@@ -1,7 +1,7 @@
 """Memory of a GPU or of the host has run out, said openly or in disguise."""
 
-from distribute.allocator_dump import NO_FAILURE
-from distribute.log_rules.rule import Kind, Rule
+from ..allocator_dump import NO_FAILURE
+from .rule import Kind, Rule
 
 _GROW = (
     "--memory_policy=growth, or TF_FORCE_GPU_ALLOW_GROWTH=true in the environment of another program: TensorFlow takes"

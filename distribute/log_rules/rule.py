@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from distribute.log_rules.statements import Statement
+from .statements import Statement
 
 
 class Kind(enum.IntEnum):

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from distribute.log_rules.other_libraries import is_of_another_library
+from .other_libraries import is_of_another_library
 
 _LONGEST_MESSAGE = 4096  # characters
 

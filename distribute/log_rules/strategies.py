@@ -1,6 +1,7 @@
 """tf.distribute and Keras: code that a strategy does not allow."""
 
-from distribute.log_rules.rule import Kind, Rule
+from ..library_name import LIBRARY
+from .rule import Kind, Rule
 
 STRATEGY_RULES = (
     Rule(
@@ -11,7 +12,7 @@ STRATEGY_RULES = (
             "one tf.function around strategy.run and none within; decide with tf.where on values, not with tf.cond or"
             " `if` around apply_gradients",
             "in compile(): no gradient_accumulation_steps, ema_overwrite_frequency or loss scaling of Keras 3;"
-            " distribute.AllReplicasLossScaleOptimizer scales losses",
+            f" {LIBRARY}.AllReplicasLossScaleOptimizer scales losses",
         ),
         "https://github.com/tensorflow/tensorflow/issues/59487",
     ),
@@ -121,7 +122,7 @@ STRATEGY_RULES = (
         (r"Inputs to operation \S+ of type AddN must have the same size and shape",),
         (
             "batch(…, drop_remainder=True) with a batch that the number of replicas divides",
-            "distribute.pad_last_batch(dataset, B) with distribute.GlobalMean(loss) keeps every example",
+            f"{LIBRARY}.pad_last_batch(dataset, B) with {LIBRARY}.GlobalMean(loss) keeps every example",
         ),
         "https://github.com/keras-team/keras/issues/19246",
         kind=Kind.LIKELY,
@@ -132,7 +133,7 @@ STRATEGY_RULES = (
         "keras.distribution was used with the TensorFlow backend, for which it is not made",
         (r"module 'keras\.src\.backend\.tensorflow\.distribution_lib' has no attribute",),
         (
-            "tf.distribute: distribute.split_device and distribute.make_strategy here",
+            f"tf.distribute: {LIBRARY}.split_device and {LIBRARY}.make_strategy here",
             "or KERAS_BACKEND=jax, for which keras.distribution is made",
         ),
         "https://github.com/keras-team/keras/issues/18983",

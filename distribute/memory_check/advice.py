@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from distribute.memory_check.child_process import ChildProcess
-from distribute.memory_check.trace import round_up_mib
+from .child_process import ChildProcess
+from .trace import round_up_mib
 
 # Above the peak without a cap: the order of ops moves the peak, and the allocator's regions cannot be used to
 # the last byte (conv net, batch 32: peak 13 MiB, and limits of 11 MiB still work in two runs of three).

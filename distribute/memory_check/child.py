@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import keras
 
-from distribute.batches import join, num_examples
-from distribute.memory_check.child_main import Channel
-from distribute.memory_check.shards import first_shards
-from distribute.memory_check.steps import StepRecorder, evaluate, train
-from distribute.memory_planning.recording import record
-from distribute.program_state import variables_of
-from distribute.targets import Target, resolve_build, resolve_data
+from ..batches import join, num_examples
+from ..memory_planning.recording import record
+from ..program_state import variables_of
+from ..targets import Target, resolve_build, resolve_data
+from .child_main import Channel
+from .shards import first_shards
+from .steps import StepRecorder, evaluate, train
 
 CPU = "CPU:0"
 # The phase in which a ValueError says that a target cannot be found or called.

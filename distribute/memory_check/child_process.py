@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from distribute.memory_check import child_main
+from . import child_main
 
 _OUTPUT_SHOWN = 2000  # characters: the end of what a child printed, where it died without a word
 _SEVERAL = re.compile(r"\d+ root error\(s\) found")

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from distribute.memory_check.advice import search_limit
-from distribute.memory_check.child import FINDING_TARGETS
-from distribute.memory_check.child_process import Outcome
-from distribute.memory_check.runs import Runs, is_out_of_memory, may_be_out_of_memory, trace_of
-from distribute.memory_check.trace import MemoryTrace
-from distribute.memory_check.verdict import Measured, OutOfLimit, report_failure, report_on, report_out_of_memory
-from distribute.report import Report
+from ..report import Report
+from .advice import search_limit
+from .child import FINDING_TARGETS
+from .child_process import Outcome
+from .runs import Runs, is_out_of_memory, may_be_out_of_memory, trace_of
+from .trace import MemoryTrace
+from .verdict import Measured, OutOfLimit, report_failure, report_on, report_out_of_memory
 
 _SEARCH_BUDGET_S = 60.0
 

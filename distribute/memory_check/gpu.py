@@ -10,17 +10,17 @@ from typing import Any
 
 import tensorflow as tf
 
-from distribute import nvml
-from distribute.batches import join, num_examples
-from distribute.devices import Devices
-from distribute.memory_check.shards import first_shards
-from distribute.memory_check.steps import StepRecorder, evaluate, train
-from distribute.memory_check.trace import MemoryTrace
-from distribute.memory_check.verdict import Measured, report_on, report_out_of_memory
-from distribute.out_of_memory import explained_as_memory, is_out_of_memory
-from distribute.program_state import variables_of
-from distribute.report import Report
-from distribute.strategy import make_strategy
+from .. import nvml
+from ..batches import join, num_examples
+from ..devices import Devices
+from ..out_of_memory import explained_as_memory, is_out_of_memory
+from ..program_state import variables_of
+from ..report import Report
+from ..strategy import make_strategy
+from .shards import first_shards
+from .steps import StepRecorder, evaluate, train
+from .trace import MemoryTrace
+from .verdict import Measured, report_on, report_out_of_memory
 
 # The first step tries kernels, in memory of its own; what runs later in the process finds them chosen.
 _FIRST_COMPARED = 1

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from distribute.memory_check.child_process import ChildProcess, Outcome
-from distribute.memory_check.trace import MemoryTrace
-from distribute.targets import Target
+from ..targets import Target
+from .child_process import ChildProcess, Outcome
+from .trace import MemoryTrace
 
-_ENTRY = "distribute.memory_check.child:run"
+_ENTRY = f"{__package__}.child:run"
 _OUT_OF_MEMORY = ("ResourceExhaustedError", "MemoryError")
 
 # keras imports scikit-learn, where it is installed, for its wrappers alone: 0.7 to 0.9 s of 3.8 s of a

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from distribute.batches import num_examples
+from ..batches import num_examples
 
 
 def first_shards(data: Any, num_replicas: int) -> list[Any]:

@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from distribute.batches import join
-from distribute.memory_check.trace import MemoryTrace, may_grow
-from distribute.program import Program
+from ..batches import join
+from ..program import Program
+from .trace import MemoryTrace, may_grow
 
 # Steps after the first. The spread needs 10; growth gets three windows of eight, or of four where steps are
 # slow. Where the last window lies above the first, chance has to repeat itself in six windows of sixteen to

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from distribute.memory_check.advice import Advice
-from distribute.memory_check.trace import MIB, MemoryTrace, split_sum
-from distribute.report import Check, Report
+from ..report import Check, Report
+from .advice import Advice
+from .trace import MIB, MemoryTrace, split_sum
 
 LIMIT = "memory_bounds/limit"
 REFERENCE = "memory_bounds/reference"

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from distribute.batches import num_examples
-from distribute.memory_check.child_main import Channel
-from distribute.memory_check.steps import StepRecorder, evaluate, train
-from distribute.memory_timeline.allocations import Allocation, record_allocations
-from distribute.memory_timeline.holders import Holders, holders_at_peak
-from distribute.memory_timeline.state import state_on
-from distribute.program_state import bytes_of, variables_of
+from ..batches import num_examples
+from ..memory_check.child_main import Channel
+from ..memory_check.steps import StepRecorder, evaluate, train
+from ..memory_timeline.allocations import Allocation, record_allocations
+from ..memory_timeline.holders import Holders, holders_at_peak
+from ..memory_timeline.state import state_on
+from ..program_state import bytes_of, variables_of
 
 _CPU = "CPU:0"
 _NUM_STEPS = 8

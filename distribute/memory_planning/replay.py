@@ -9,8 +9,8 @@ when all others have ended decides.
 import itertools
 from collections.abc import Iterator, Sequence
 
-from distribute.memory_planning.bfc import BfcAllocator, OutOfMemoryError
-from distribute.memory_timeline.allocations import Allocation
+from ..memory_timeline.allocations import Allocation
+from .bfc import BfcAllocator, OutOfMemoryError
 
 MIB = 2**20
 _COARSE = 64

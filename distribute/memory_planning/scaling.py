@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from distribute.memory_timeline.allocations import Allocation
+from ..memory_timeline.allocations import Allocation
 
 _Sizes = Mapping[tuple[str, str], Sequence[int]]
 

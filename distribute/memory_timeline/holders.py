@@ -8,7 +8,7 @@ variables; what was taken within it by the op that took it. TensorFlow names the
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
-from distribute.memory_timeline.allocations import Allocation
+from .allocations import Allocation
 
 _BACKWARD = "gradient_tape/"
 _MOST_LARGEST = 10

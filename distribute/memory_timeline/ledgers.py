@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psutil
 import tensorflow as tf
 
-from distribute import nvml
+from .. import nvml
 
 NO_COUNTER = (
     "TensorFlow counts no memory on the CPU without its BFC allocator: set TF_CPU_ALLOCATOR_USE_BFC=true before the "

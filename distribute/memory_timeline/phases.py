@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from distribute.memory_timeline.holders import Holders
+from .holders import Holders
 
 _MIB = 2**20
 _PARTS = ("parameters", "gradients", "optimizer", "activations", "temporaries", "other")

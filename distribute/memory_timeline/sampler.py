@@ -4,7 +4,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from distribute.memory_timeline.ledgers import Ledgers
+from .ledgers import Ledgers
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from distribute.memory_timeline.holders import State
-from distribute.program_state import bytes_on, variables_of
+from ..program_state import bytes_on, variables_of
+from .holders import State
 
 
 def state_on(device: str, program: Any) -> State:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from distribute.memory_timeline.phases import PhaseMemory
-from distribute.memory_timeline.sampler import Sample
+from .phases import PhaseMemory
+from .sampler import Sample
 
 _WIDTH, _HEIGHT, _LEFT, _RIGHT = 960, 520, 70, 940
 _ALLOCATORS, _PROCESS = (60, 300), (340, 470)  # top and bottom of the two panels

@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 import keras
 
-from distribute.remedies.class_swap import subclass, swap_class
+from .class_swap import subclass, swap_class
 
 Optimizer = TypeVar("Optimizer", bound=keras.optimizers.Optimizer)
 

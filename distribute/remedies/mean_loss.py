@@ -10,7 +10,7 @@ from keras.src.losses.loss import apply_mask, reduce_weighted_values
 from keras.src.losses.losses import LossFunctionWrapper
 from keras.src.utils.naming import get_object_name
 
-from distribute.remedies.global_mean import sums_over_replicas
+from .global_mean import sums_over_replicas
 
 _MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 

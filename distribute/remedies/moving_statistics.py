@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 import keras
 import tensorflow as tf
 
-from distribute.remedies.class_swap import swap_class
+from .class_swap import swap_class
 
 Model = TypeVar("Model", bound=keras.Layer)
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from distribute.transport_check.known_values import TransportFailure, compare_on, copied_values, failures_of, place
+from .known_values import TransportFailure, compare_on, copied_values, failures_of, place
 
 HOST = "CPU:0"
 

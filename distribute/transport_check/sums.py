@@ -6,7 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from distribute.transport_check.known_values import (
+from ..worker_strategy import process_index
+from .known_values import (
     MOST_EXACT,
     Comparison,
     TransportFailure,
@@ -16,7 +17,6 @@ from distribute.transport_check.known_values import (
     float_values,
     place,
 )
-from distribute.worker_strategy import process_index
 
 
 class Summands:
