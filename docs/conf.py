@@ -12,7 +12,7 @@ project = "Multi-GPU TensorFlow on one GPU, or none"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "sphinx.ext.viewcode"]
 source_suffix = {".md": "markdown"}
 root_doc = "docs/index"
-include_patterns = ["README.md", "WORKSPACE.md", "CHANGELOG.md", "docs/*.md"]
+include_patterns = ["README.md", "WORKSPACE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md"]
 html_theme = "furo"
 html_title = project
 
