@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PICTURE = ROOT / "docs/report.png"
 PROGRAM = "docs.causes.regularizer_per_replica"
-WIDTH, HEIGHT = 960, 1130
+WIDTH, HEIGHT = 960, 1335
 
 
 def main() -> None:
