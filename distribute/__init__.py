@@ -3,6 +3,7 @@
 Imports nothing of the other folders: it can be taken alone into another project.
 """
 
+from .assertion import assert_equivalent
 from .device_plan import DeviceError
 from .devices import Devices, split_device
 from .equivalence import verify
@@ -38,6 +39,7 @@ __all__ = [
     "Program",
     "Report",
     "TransportVerdict",
+    "assert_equivalent",
     "average_moving_statistics",
     "check_memory",
     "check_transport",

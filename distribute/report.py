@@ -129,6 +129,7 @@ class Report:
 
     def raise_if_failed(self) -> None:
         """Raises `EquivalenceError` with the whole text when a check failed."""
+        __tracebackhide__ = True  # pytest then shows the line that called, and not this one
         if not self.ok:
             raise EquivalenceError(str(self))
 

@@ -13,6 +13,7 @@ ALLOWED = {
     "models": {"models"},
     "configs": {"configs", "models", "distribute"},
     "train": {"train", "configs", "models", "distribute"},
+    "examples": {"distribute"},
 }
 
 

@@ -15,6 +15,9 @@ SAMPLE_WEIGHTS = "sample_weight_mean_per_replica"
 MASK = "masked_mean_per_replica"
 _MOST_VALUES = 5  # padding is one of the most frequent values
 
+# A step that predicts the next token makes its targets itself, of all tokens but the first; masks go with either end.
+_PARTS_OF_ROWS = {"": slice(None), "[:, 1:]": slice(1, None), "[:, :-1]": slice(None, -1)}
+
 
 def normaliser_causes(case: Case, weights: Weights, evidence: str) -> list[Explanation]:
     """The causes for shards that count by something else than their number of examples, most likely first.
@@ -36,14 +39,19 @@ def _fitting(case: Case, weights: Weights, shares: np.ndarray) -> Iterator[tuple
     for path, leaf in keras.tree.flatten_with_path(case.batch.whole):
         name = "".join(f"[{part!r}]" for part in path)
         parts = [_at(case.batch.shards[replica], path) for replica in weights.replicas]
-        if leaf.dtype.kind == "f" and _same([float(part.sum()) for part in parts], shares):
-            what = f"the shares are those of the sum of batch{name}"
-            for cause in _kinds(leaf):
-                yield cause, what
-        for value in _frequent(leaf):
-            valid = [int((~_equal(part, value)).sum()) for part in parts]
-            if _same(valid, shares):
-                yield MASK, f"the shares are those of the elements of batch{name} that are not {value:g}"
+        for columns, which in _PARTS_OF_ROWS.items() if leaf.ndim > 1 else [("", slice(None))]:
+            cut = [part[:, which] if columns else part for part in parts]
+            yield from _counting(leaf, cut, f"batch{name}{columns}", shares)
+
+
+def _counting(leaf: np.ndarray, parts: list[np.ndarray], name: str, shares: np.ndarray) -> Iterator[tuple[str, str]]:
+    """The same for one array, whose shards are `parts`."""
+    if leaf.dtype.kind == "f" and _same([float(part.sum()) for part in parts], shares):
+        for cause in _kinds(leaf):
+            yield cause, f"the shares are those of the sum of {name}"
+    for value in _frequent(leaf):
+        if _same([int((~_equal(part, value)).sum()) for part in parts], shares):
+            yield MASK, f"the shares are those of the elements of {name} that are not {value:g}"
 
 
 def _kinds(leaf: np.ndarray) -> tuple[str, ...]:

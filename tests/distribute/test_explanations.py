@@ -230,6 +230,30 @@ class TestNormalisers:
         assert one.cause == "masked_mean_per_replica"
         assert "are not 0" in one.evidence
 
+    def test_padded_tokens_of_a_step_that_shifts_its_targets_itself(self):
+        def build():
+            model = keras.Sequential([keras.Input((6,), dtype="int32"), keras.layers.Embedding(9, 9)])
+            optimizer = keras.optimizers.SGD(0.1)
+
+            def train_step(tokens):
+                targets = tokens[:, 1:]
+                with tf.GradientTape() as tape:
+                    losses = keras.losses.sparse_categorical_crossentropy(targets, model(tokens[:, :-1]), True)
+                    valid = tf.cast(targets != 0, losses.dtype)
+                    loss = tf.reduce_sum(losses * valid) / tf.reduce_sum(valid)
+                    loss /= tf.distribute.get_strategy().num_replicas_in_sync
+                gradients = tape.gradient(loss, model.trainable_variables)
+                optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+                return {"loss": loss}
+
+            return Program(train_step, model=model, optimizer=optimizer)
+
+        tokens = np.random.default_rng(0).integers(1, 9, (12, 7)).astype("int32")
+        tokens[:5, 2:] = 0
+        _, one = explained(build, [tokens])
+        assert one.cause == "masked_mean_per_replica"
+        assert "batch[:, 1:] that are not 0" in one.evidence
+
 
 class TestOverflow:
     def build(self):
