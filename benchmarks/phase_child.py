@@ -19,7 +19,7 @@ from benchmarks.phase_names import CHECKING_LOOP, TRACING, VERIFYING
 # Where a phase's function is looked up when the script calls it, and what the phase is called.
 _CLOCKED = (
     ("train.device_flags", "make_devices", "finding and splitting devices"),
-    ("train.stages", "load_source", "reading the data"),
+    ("train.recipe_data", "load_source", "reading the data"),
     ("train.transport", "require_sound_transport", "trying the links"),
     ("train.stages", "verify_recipe", VERIFYING),
     ("train.stages", "make_trainee", "building what is trained"),

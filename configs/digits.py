@@ -11,4 +11,4 @@ from models import FusedAdam, build_conv_net
 
 def get_config() -> Recipe:
     """Adam with a constant learning rate, shifts of up to 3 pixels."""
-    return Recipe(build_model=build_conv_net, build_optimizer=FusedAdam)
+    return Recipe(build_model=build_conv_net, build_optimizer=FusedAdam, max_shift=3)

@@ -6,7 +6,7 @@ Source: https://www.tensorflow.org/tutorials/images/cnn, for 28×28 images of on
 import keras
 
 
-def build_conv_net(input_shape: tuple[int, int, int] = (28, 28, 1), num_classes: int = 10) -> keras.Model:
+def build_conv_net(input_shape: tuple[int, ...] = (28, 28, 1), num_classes: int = 10) -> keras.Model:
     """Three convolutions and two dense layers; 93,322 parameters for 28×28×1 images and 10 classes.
 
     Args:

@@ -84,7 +84,7 @@ def details(first: "Record", second: "Record", *, verbose: bool) -> Iterator[str
 
 def _figures(first: "Record", second: "Record") -> Iterator[str]:
     pairs = {
-        "images/s": [record["training"].get("examples_per_second") for record in (first, second)],
+        "examples/s": [record["training"].get("examples_per_second") for record in (first, second)],
         "peak MiB": [_peak(record) for record in (first, second)],
         "final loss": [record["training"].get("final_loss") for record in (first, second)],
     }

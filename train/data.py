@@ -1,6 +1,6 @@
 """The input pipeline, from examples to the global batches of a run.
 
-    source (cached) -> shuffle, anew each epoch -> batch -> random shifts -> [0, 1] -> prefetch
+    source (cached) -> shuffle, anew each epoch -> batch -> images: random shifts -> images: [0, 1] -> prefetch
 
 Nothing here knows of replicas: see ``train/sharding.py``. Every random choice is a function of (seed, epoch,
 position) alone, so a run that is resumed at step s sees the batches that the uninterrupted run saw from s on,
@@ -19,27 +19,44 @@ SHUFFLE_BUFFER_EXAMPLES = 100_000
 
 @dataclass(frozen=True)
 class Source:
-    """A labelled set of images, ready to read. ``train/dataset_source.py`` makes it from a name.
+    """Labelled examples, ready to read. ``train/dataset_source.py`` makes it from a name.
 
     Attributes:
       name: what the user called it.
-      image_shape: (height, width, channels).
-      num_classes: labels are 0..num_classes - 1.
+      input_shape: of one input: (height, width, channels) of an image, (features,), (sequence_length,) of a text.
+      num_outputs: how many values a model is to return for each: of classes, labels are 0..num_outputs - 1, their
+        number; else that of the targets.
       num_train_examples: size of the training split.
       num_test_examples: size of the test split.
-      train: data set of (image [height, width, channels] uint8, label [] int64) in a fixed order.
+      train: data set of (input, label) in a fixed order. An input is uint8 for an image, floating for numbers and int32
+        for a text; a label is [] int64 for a class, else targets [num_outputs], floating.
       test: the same for the test split.
       folder: where it is read from.
     """
 
     name: str
-    image_shape: tuple[int, int, int]
-    num_classes: int
+    input_shape: tuple[int, ...]
+    num_outputs: int
     num_train_examples: int
     num_test_examples: int
     train: tf.data.Dataset
     test: tf.data.Dataset
     folder: str
+
+    @property
+    def input_dtype(self) -> tf.DType:
+        """The dtype of an input as it is stored."""
+        return self.train.element_spec[0].dtype
+
+    @property
+    def label_spec(self) -> tf.TensorSpec:
+        """Shape and dtype of one label."""
+        return self.train.element_spec[1]
+
+    @property
+    def holds_images(self) -> bool:
+        """Whether the inputs are images: whatever else is read is not uint8."""
+        return self.input_dtype == tf.uint8
 
 
 def steps_per_epoch(num_examples: int, global_batch_size: int) -> int:
@@ -54,7 +71,8 @@ def train_batches(
     seed: int,
     num_epochs: int,
     first_step: int = 0,
-    max_shift: int = 3,
+    max_shift: int = 0,
+    mirror: bool = False,
     dtype: str = "float32",
 ) -> tf.data.Dataset:
     """The training batches from `first_step` to the end of the last epoch.
@@ -65,13 +83,14 @@ def train_batches(
       seed: decides the order of the examples and the shifts.
       num_epochs: epochs of the whole run, those before `first_step` counted in.
       first_step: steps that are done already. Their examples are skipped before they are batched or shifted.
-      max_shift: greatest shift in pixels, see `shift_randomly`; 0 for none.
-      dtype: "float32" or "float64", of the images.
+      max_shift: greatest shift of images in pixels, see `shift_randomly`; 0 for none.
+      mirror: whether to turn half of the images left to right, see `mirror_randomly`.
+      dtype: "float32" or "float64", of images and numbers.
 
     Returns:
-      Data set of (images [B, height, width, channels] in [0, 1], labels [B] int64), which knows its length. B
-      is unknown in its `element_spec`: as the `input_signature` of a `tf.function` that saves the trace that
-      the uneven last batch would cost.
+      Data set of (inputs [B, ...], labels [B, ...]), which knows its length: images as `to_model_input` makes
+      them. B is unknown in its `element_spec`: as the `input_signature` of a `tf.function` that saves the trace
+      that the uneven last batch would cost.
     """
     num_steps = steps_per_epoch(source.num_train_examples, global_batch_size)
     first_epoch, steps_done = divmod(first_step, num_steps)
@@ -87,8 +106,11 @@ def train_batches(
         return shuffled.skip(num_done).batch(global_batch_size)
 
     def augment(step: tf.Tensor, batch: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-        images, labels = batch
-        return to_unit_range(shift_randomly(images, max_shift, seed=(seed, step)), dtype), labels
+        inputs, labels = batch
+        if source.holds_images:
+            inputs = shift_randomly(inputs, max_shift, seed=(seed, step))
+            inputs = mirror_randomly(inputs, seed=(~seed, step)) if mirror else inputs
+        return to_model_input(inputs, dtype), labels
 
     batches = tf.data.Dataset.range(first_epoch, num_epochs).flat_map(batches_of)
     batches = batches.enumerate(start=first_step).map(augment, num_parallel_calls=tf.data.AUTOTUNE)
@@ -99,7 +121,7 @@ def train_batches(
 def eval_batches(source: Source, *, global_batch_size: int, dtype: str = "float32") -> tf.data.Dataset:
     """The test split once, in stored order, neither shuffled nor shifted; elements as of `train_batches`."""
     batches = source.test.batch(global_batch_size)
-    batches = batches.map(lambda images, labels: (to_unit_range(images, dtype), labels))
+    batches = batches.map(lambda inputs, labels: (to_model_input(inputs, dtype), labels))
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
@@ -126,6 +148,17 @@ def shift_randomly(images: tf.Tensor, max_shift: int, *, seed: Any) -> tf.Tensor
     return tf.ensure_shape(shifted, images.shape)
 
 
-def to_unit_range(images: tf.Tensor, dtype: str) -> tf.Tensor:
-    """uint8 images as `dtype` in [0, 1]. Done last, so that all before it moves a quarter of the bytes."""
-    return tf.cast(images, dtype) / 255
+def mirror_randomly(images: tf.Tensor, *, seed: Any) -> tf.Tensor:
+    """Turns each image [B, height, width, channels] left to right, or not; equal seeds choose alike."""
+    turned = tf.random.stateless_uniform([tf.shape(images)[0], 1, 1, 1], seed) < 0.5
+    return tf.where(turned, tf.reverse(images, axis=[2]), images)
+
+
+def to_model_input(inputs: tf.Tensor, dtype: str) -> tf.Tensor:
+    """uint8 images as `dtype` in [0, 1], numbers as `dtype`; the whole numbers of texts stay.
+
+    Done last, so that all before it moves a quarter of an image's bytes.
+    """
+    if inputs.dtype == tf.uint8:
+        return tf.cast(inputs, dtype) / 255
+    return tf.cast(inputs, dtype) if inputs.dtype.is_floating else inputs

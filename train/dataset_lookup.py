@@ -5,15 +5,30 @@ Nothing here downloads or reads examples, so a set that cannot be used is refuse
 
 import difflib
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from train.errors import InputError, MachineError
+from train.generated_sets import GENERATED
 from train.messages import first_line
 
 _WELL_KNOWN = ("digits", "mnist", "fashion_mnist", "cifar10")
+
+
+@dataclass(frozen=True)
+class Features:
+    """What of an example of a set is read besides its `label`.
+
+    Attributes:
+      name: of the input: ``image`` or ``text``.
+      num_classes: of the labels.
+    """
+
+    name: str
+    num_classes: int
 
 
 def make_builder(name: str, root: str) -> Any:
@@ -50,14 +65,14 @@ def make_builder(name: str, root: str) -> Any:
 def _unknown_name(name: str) -> str:
     import tensorflow_datasets as tfds
 
-    known = {*_WELL_KNOWN, *tfds.list_builders(with_community_datasets=False)}
+    known = {*_WELL_KNOWN, *GENERATED, *tfds.list_builders(with_community_datasets=False)}
     nearest = difflib.get_close_matches(name, known)
     hint = f"Did you mean {' or '.join(nearest)}?" if nearest else f"Try {', '.join(_WELL_KNOWN)}."
     return f"--dataset={name}: no such set here or in TensorFlow Datasets. {hint}"
 
 
-def classification_features(name: str, builder: Any) -> tuple[tuple[int, int, int], int]:
-    """((height, width, channels), number of classes) of a set with the features `image` and `label`.
+def classification_features(name: str, builder: Any) -> Features:
+    """The input and the classes of a set with the features `image` or `text`, and `label`.
 
     Raises:
       InputError: it has no such features, or no uint8 images of one fixed size.
@@ -65,19 +80,22 @@ def classification_features(name: str, builder: Any) -> tuple[tuple[int, int, in
     import tensorflow_datasets as tfds
 
     features = builder.info.features
-    named = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
-    image, label = named.get("image"), named.get("label")
-    if not isinstance(image, tfds.features.Image) or not isinstance(label, tfds.features.ClassLabel):
+    named: Any = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
+    image, text, label = named.get("image"), named.get("text"), named.get("label")
+    is_image = isinstance(image, tfds.features.Image)
+    if not (is_image or isinstance(text, tfds.features.Text)) or not isinstance(label, tfds.features.ClassLabel):
         raise InputError(
-            f"--dataset={name} is no image-classification set: it lacks the features `image` and `label`. "
-            f"Choose one that has them, such as {', '.join(_WELL_KNOWN)}."
+            f"--dataset={name} is no set to classify: it lacks the features `image` or `text`, and `label`. "
+            f"Choose one that has them, such as {', '.join(_WELL_KNOWN)}, imdb_reviews."
         )
+    if not is_image:
+        return Features("text", label.num_classes)
     if None in image.shape or image.np_dtype != np.uint8:
         raise InputError(
             f"--dataset={name} has images of shape {image.shape} and type {np.dtype(image.np_dtype).name}; "
             f"uint8 images of one fixed size are needed, as in {', '.join(_WELL_KNOWN)}."
         )
-    return image.shape, label.num_classes
+    return Features("image", label.num_classes)
 
 
 def package_missing(name: str, error: ImportError) -> MachineError:

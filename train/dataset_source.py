@@ -9,7 +9,7 @@ import contextlib
 import errno
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ from absl import logging
 
 from train.data import Source
 from train.dataset_hosts import unreachable_hosts
-from train.dataset_lookup import classification_features, damaged, make_builder, package_missing
+from train.dataset_lookup import Features, classification_features, damaged, make_builder, package_missing
 from train.errors import InputError, MachineError
+from train.generated_sets import GENERATED, NUM_CLASSES
 from train.messages import first_line
 
 # A split is cached in memory up to this size (CIFAR-10: 150 MB); beyond it, it is read anew each epoch.
@@ -33,42 +34,81 @@ LOCK_TIMEOUT_S = 1800.0
 _BAD_FOLDER = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT)
 
 
-def load_source(name: str, data_dir: str | None = None) -> Source:
-    """Loads a data set; the first use prepares it, and downloads it unless it is `digits`.
+ReadText = Callable[[tf.Tensor], tf.Tensor]
+"""From a text [] to the numbers [sequence_length] that a model reads."""
+
+
+def load_source(name: str, data_dir: str | None = None, *, read_text: ReadText | None = None) -> Source:
+    """Loads a data set; the first use prepares it, and downloads it unless it is `digits` or generated.
 
     It runs operations, so TensorFlow's devices are fixed afterwards: call ``split_device`` first. What is
     cached is read once here: damage shows now and not in the middle of training, and the cache is warm.
 
     Args:
-      name: "digits", or a TFDS name such as "mnist", "emnist/letters" or "mnist:3.0.1".
+      name: "digits", "line", "reviews", or a TFDS name such as "mnist", "emnist/letters" or "mnist:3.0.1".
       data_dir: TFDS data folder; None means TFDS' own default (TFDS_DATA_DIR, else ~/tensorflow_datasets).
+      read_text: how to read texts; None where there must be none.
 
     Raises:
-      InputError: unknown name, no image-classification set with a test split, unusable `data_dir`.
+      InputError: unknown name, no set to classify with a test split, texts that nothing reads, unusable `data_dir`.
       MachineError: not prepared and not reachable, damaged, default folder not writable, disk full.
     """
+    if name in GENERATED:
+        return _generated(name, read_text)
     from tensorflow_datasets.core import constants
 
     root = str(data_dir or constants.DATA_DIR)
     builder = make_builder(name, root)
-    image_shape, num_classes = classification_features(name, builder)
+    features = classification_features(name, builder)
+    read = _reader(name, read_text) if features.name == "text" else tf.identity
     if not _is_prepared(builder):
         _check_reachable(name, builder, root)
         with _explained_preparation(name, root, chosen=data_dir is not None):
             builder = _prepare(name, builder, root)
     _check_splits(name, builder)
-    train, num_train_examples = _read_split(name, builder, "train", image_shape)
-    test, num_test_examples = _read_split(name, builder, "test", image_shape)
+    train, num_train_examples = _read_split(name, builder, "train", features, read)
+    test, num_test_examples = _read_split(name, builder, "test", features, read)
     return Source(
         name=name,
-        image_shape=image_shape,
-        num_classes=num_classes,
+        input_shape=tuple(train.element_spec[0].shape),
+        num_outputs=features.num_classes,
         num_train_examples=num_train_examples,
         num_test_examples=num_test_examples,
         train=train,
         test=test,
         folder=str(builder.data_path),
     )
+
+
+def _generated(name: str, read_text: ReadText | None) -> Source:
+    splits = GENERATED[name]()
+    inputs, labels = splits["train"]
+    read = _reader(name, read_text) if inputs.dtype.kind == "U" else tf.identity
+
+    def examples_of(split: str) -> tf.data.Dataset:
+        examples = tf.data.Dataset.from_tensor_slices(splits[split])
+        return examples.map(lambda value, label: (read(value), label)).cache()
+
+    train = examples_of("train")
+    return Source(
+        name=name,
+        input_shape=tuple(train.element_spec[0].shape),
+        num_outputs=NUM_CLASSES.get(name) or labels.shape[1],
+        num_train_examples=len(labels),
+        num_test_examples=len(splits["test"][1]),
+        train=train,
+        test=examples_of("test"),
+        folder="memory",
+    )
+
+
+def _reader(name: str, read_text: ReadText | None) -> ReadText:
+    if read_text is None:
+        raise InputError(
+            f"--dataset={name} holds texts, and the recipe does not say how to read them: set its sequence_length and "
+            "vocabulary_size, as configs/text_classifier.py does, or choose another set"
+        )
+    return read_text
 
 
 def _is_prepared(builder: Any) -> bool:
@@ -147,17 +187,17 @@ def _check_splits(name: str, builder: Any) -> None:
         )
 
 
-def _read_split(name: str, builder: Any, split: str, image_shape: tuple[int, int, int]) -> tuple[tf.data.Dataset, int]:
-    """(data set of (image, label), number of examples); cached and read once if it fits the limit."""
+def _read_split(name: str, builder: Any, split: str, features: Features, read: ReadText) -> tuple[tf.data.Dataset, int]:
+    """(data set of (input, label), number of examples); cached and read once if it fits the limit."""
     import tensorflow_datasets as tfds
 
     # Without TFDS' own cache, which would be a second copy, and in stored order: our shuffle is the only one.
     config = tfds.ReadConfig(try_autocache=False)
     try:
         examples = builder.as_dataset(split=split, shuffle_files=False, read_config=config)
-        examples = examples.map(lambda example: (example["image"], example["label"]))
-        num_examples = builder.info.splits[split].num_examples
-        if num_examples * int(np.prod(image_shape)) > CACHE_LIMIT_BYTES:
+        examples = examples.map(lambda example: (read(example[features.name]), example["label"]))
+        num_examples, inputs = builder.info.splits[split].num_examples, examples.element_spec[0]
+        if num_examples * inputs.shape.num_elements() * inputs.dtype.size > CACHE_LIMIT_BYTES:
             return examples, num_examples
         examples = examples.cache()
         return examples, int(examples.reduce(np.int64(0), lambda count, *_: count + 1))

@@ -12,23 +12,23 @@ class EpochMeans:
     Attributes:
       examples: how many of the epoch's examples are in the means.
       loss: None before the first step.
-      accuracy: None before the first step.
+      accuracy: None before the first step, and where no accuracy is measured.
     """
 
     examples: int = 0
     loss: float | None = None
     accuracy: float | None = None
 
-    def plus(self, examples: int, loss: float, accuracy: float) -> "EpochMeans":
+    def plus(self, examples: int, loss: float, accuracy: float | None) -> "EpochMeans":
         """With a further step of so many examples."""
         total = self.examples + examples
-        if self.loss is None or self.accuracy is None or self.examples == 0:
+        if self.loss is None or self.examples == 0:
             return EpochMeans(total, loss, accuracy)
-        return EpochMeans(
-            total,
-            (self.loss * self.examples + loss * examples) / total,
-            (self.accuracy * self.examples + accuracy * examples) / total,
-        )
+
+        def mean(before: float | None, value: float | None) -> float | None:
+            return None if before is None or value is None else (before * self.examples + value * examples) / total
+
+        return EpochMeans(total, mean(self.loss, loss), mean(self.accuracy, accuracy))
 
     def to_list(self) -> list[float]:
         """As three floats, for a checkpoint; NaN stands for None."""

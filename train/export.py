@@ -17,7 +17,7 @@ from train.checkpoint import Checkpoints
 from train.data import eval_batches
 from train.durable import replaced
 from train.errors import InputError, MachineError, ScriptError
-from train.step import image_dtype
+from train.step import input_dtype
 from train.verification import Subject
 
 # Relative L2 of predictions. A loaded graph may fuse operations, which rounds otherwise; a lost variable is far above.
@@ -53,10 +53,10 @@ def export_checkpoint(subject: Subject, folder: Path, step: int, path: Path) -> 
         checkpoints = Checkpoints(folder, program)
         if checkpoints.restore_latest() != step:
             raise MachineError(f"--export={path}: checkpoint {step} in {folder} cannot be read any more")
-        images = tf.cast(_some_images(subject), program.model.inputs[0].dtype)
+        inputs = tf.cast(_some_inputs(subject), program.model.inputs[0].dtype)
         with _explained(path), replaced(path) as temporary:
             _write(program.model, temporary)
-            _require_same(program.model(images, training=False), _predict_loaded(temporary, images), path)
+            _require_same(program.model(inputs, training=False), _predict_loaded(temporary, inputs), path)
     kind = "Keras file" if _is_file(path) else "SavedModel"
     notes = [f"{kind}, {step:,} steps", *_notes(checkpoints, program.model, path)]
     return f"exported       {path} ({'; '.join(notes)})"
@@ -88,11 +88,11 @@ def _write(model: keras.Model, temporary: Path) -> None:
         model.export(temporary, format="tf_saved_model", verbose=False)
 
 
-def _predict_loaded(stored: Path, images: tf.Tensor) -> tf.Tensor:
+def _predict_loaded(stored: Path, inputs: tf.Tensor) -> tf.Tensor:
     if _is_file(stored):
-        return keras.models.load_model(stored)(images, training=False)
+        return keras.models.load_model(stored)(inputs, training=False)
     loaded = tf.saved_model.load(stored)  # which owns the variables of its functions
-    return loaded.serve(images)
+    return loaded.serve(inputs)
 
 
 def _require_same(expected: tf.Tensor, found: tf.Tensor, path: Path) -> None:
@@ -113,9 +113,9 @@ def _notes(checkpoints: Checkpoints, model: keras.Model, path: Path) -> Iterator
         yield f"to load it takes the code of {', '.join(own)}, a SavedModel does not"
 
 
-def _some_images(subject: Subject) -> tf.Tensor:
+def _some_inputs(subject: Subject) -> tf.Tensor:
     recipe = subject.recipe
-    batches = eval_batches(subject.source, global_batch_size=_NUM_EXAMPLES, dtype=image_dtype(recipe))
+    batches = eval_batches(subject.source, global_batch_size=_NUM_EXAMPLES, dtype=input_dtype(recipe))
     return next(iter(batches))[0]
 
 

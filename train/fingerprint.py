@@ -24,7 +24,7 @@ Fingerprint = Mapping[str, Mapping[str, Any]]
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 # Where what a step computes is written; the recipe's own file stands under the name "recipe".
-_CODE = ("models/**/*.py", "configs/recipe.py", "train/step.py", "train/data.py", "train/sharding.py")
+_CODE = ("models/**/*.py", "configs/recipe.py", "train/step.py", "train/data.py", "train/texts.py", "train/sharding.py")
 _FREE_FIELDS = ("epochs", "learning_rate")
 # Of a layer's configuration: names count up with what was built before, and places in files change.
 _FREE_KEYS = ("name", "learning_rate", "module", "registered_name", "shared_object_id", "build_config")
@@ -47,20 +47,21 @@ def take_fingerprint(subject: Subject, program: Program) -> Fingerprint:
 def recipe_fields(recipe: Recipe) -> dict[str, Any]:
     """What of a recipe decides which examples a step sees, and the dtype of what is restored."""
     fields = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
-    return {name: value for name, value in fields.items() if name not in _FREE_FIELDS and not callable(value)}
+    plain = {name: value for name, value in fields.items() if name not in _FREE_FIELDS and not callable(value)}
+    return {**plain, "measure": getattr(recipe.measure, "__name__", type(recipe.measure).__name__)}
 
 
 def _data_fields(source: Source) -> dict[str, Any]:
     return {
         "number of training examples": source.num_train_examples,
-        "image shape": list(source.image_shape),
-        "number of classes": source.num_classes,
+        "shape of an input": list(source.input_shape),
+        "number of outputs": source.num_outputs,
         "SHA-256": _hash_examples(source.train),
     }
 
 
 def _hash_examples(examples: tf.data.Dataset) -> str:
-    """SHA-256 over images and labels in stored order; beyond 256 MiB their number has to do."""
+    """SHA-256 over inputs and labels in stored order; beyond 256 MiB their number has to do."""
     digest, num_bytes = hashlib.sha256(), 0
     for batch in examples.batch(1024).as_numpy_iterator():
         for part in batch:

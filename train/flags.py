@@ -124,13 +124,13 @@ def define_recipe_flags() -> None:
         "learning_rate", lambda rate: rate is None or math.isfinite(rate), "the learning rate must be finite"
     )
     flags.DEFINE_string(
-        "dataset", None, "`NAME`: digits, or a set of TensorFlow Datasets. One for the classification of images."
+        "dataset", None, "`NAME`: digits, line, reviews, or a set of TensorFlow Datasets. Images or texts to classify."
     )
     flags.DEFINE_string("data_dir", None, "`FOLDER` of data sets. Default: TFDS_DATA_DIR or ~/tensorflow_datasets.")
     flags.DEFINE_integer(
         "seed",
         None,
-        "Decides weights, order of examples, random shifts.",
+        "Decides weights, order of examples, shifts, dropout.",
         lower_bound=0,
         upper_bound=2**32 - 1,
     )

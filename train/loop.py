@@ -113,7 +113,7 @@ def train(
 
 
 def evaluate(strategy: tf.distribute.Strategy, program: Program, batches: tf.data.Dataset) -> dict[str, float]:
-    """Mean ``loss`` and ``accuracy`` over all examples, each global batch split over the replicas as in training.
+    """Means of what the program measures over all examples, each global batch split over the replicas as in training.
 
     Raises:
       ValueError: the program has no `evaluate_step`.

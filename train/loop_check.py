@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from distribute import Check, Program
 from train.loop import StepFunction
+from train.sharding import weight_dtype
 
 NAME = "update_equivalence/loop"
 CLUSTER = "update_equivalence/cluster"
@@ -44,7 +45,7 @@ def check_loop(
       step_function: a `train.loop.TrainFunction`.
       program: the program that it trains.
       reference: the same recipe, built on one device; its values are overwritten.
-      batches: the global batches (images, labels) of training, whose form the function is traced for.
+      batches: the global batches (inputs, labels) of training, whose form the function is traced for.
       name: of the check.
     """
     initial = _values(program)
@@ -68,7 +69,7 @@ def _single_device(reference: Program, initial: Sequence[np.ndarray], batch: Seq
     """What one step changes and returns: with the rows as they are, backwards, and from the middle on."""
     step = tf.function(reference.train_step)
     rows = tf.range(tf.shape(batch[1])[0])
-    weights = tf.ones(tf.shape(rows), batch[0].dtype)
+    weights = tf.ones(tf.shape(rows), weight_dtype(batch))
     outcomes = []
     for order in (rows, rows[::-1], tf.roll(rows, tf.size(rows) // 2, axis=0)):
         _assign(reference, initial)

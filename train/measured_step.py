@@ -7,11 +7,10 @@ import time
 from absl import flags
 
 from distribute import make_strategy, split_device
-from train.dataset_source import load_source
 from train.from_flags import configure_keras
 from train.loop import Means, TrainFunction, train
+from train.recipe_data import load_subject
 from train.recipes import recipe_from_flags
-from train.verification import Subject
 
 _STEPS = 30
 
@@ -21,7 +20,7 @@ def measure_step(values: flags.FlagValues) -> tuple[float, float]:
     recipe = recipe_from_flags(values)
     configure_keras(recipe, deterministic=False)
     devices = split_device(1, kind=values.device)
-    subject = Subject(values.config, recipe, load_source(recipe.dataset, values.data_dir))
+    subject = load_subject(values.config, recipe, values.data_dir)
     program = subject.build()
     times = []
 

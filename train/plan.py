@@ -50,18 +50,18 @@ def main(output: "Output") -> int:
 
 def find_targets() -> "tuple[Target, Target]":
     """The program and its data: the user's own where ``--target`` names them, else those of the recipe."""
-    from train.dataset_source import load_source
     from train.from_flags import configure_keras
+    from train.recipe_data import load_subject
     from train.recipes import recipe_from_flags
     from train.user_code import look_in_working_directory
-    from train.verification import Subject, memory_targets
+    from train.verification import memory_targets
 
     if FLAGS.target:
         look_in_working_directory()
         return FLAGS.target, FLAGS.data
     recipe = recipe_from_flags(FLAGS)
     configure_keras(recipe, deterministic=FLAGS.deterministic)
-    return memory_targets(Subject(FLAGS.config, recipe, load_source(recipe.dataset, FLAGS.data_dir)))
+    return memory_targets(load_subject(FLAGS.config, recipe, FLAGS.data_dir))
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ import tensorflow as tf
 from distribute import Devices, MemoryRecord, make_strategy, split_device, track_memory
 from distribute.memory_check.child_main import Channel
 from distribute.process_devices import take_limit_at_once
-from train.dataset_source import load_source
 from train.from_flags import configure_keras
 from train.loop import Means, TrainFunction, train
 from train.messages import first_line
+from train.recipe_data import load_subject
 from train.recipes import load_recipe
 from train.verification import Subject
 
@@ -62,7 +62,7 @@ def run(
     configure_keras(recipe, deterministic=False)
     if at_once:
         take_limit_at_once(cap_mib, devices.names[0])
-    subject = Subject(config, recipe, load_source(recipe.dataset, data_dir))
+    subject = load_subject(config, recipe, data_dir)
     error, speed = "", None
     with track_memory(devices, interval_s=_INTERVAL_S) as memory:
         memory.limit_mib = cap_mib or limit_mib

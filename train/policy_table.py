@@ -7,7 +7,7 @@ from typing import Any
 GROWTH_VARIABLE = "TF_FORCE_GPU_ALLOW_GROWTH"
 _NO_GROWTH = "a CPU has no such choice: its allocator grows unless all is taken at once"
 _NO_CAP = "TensorFlow refuses memory growth together with a limit"
-_HEADER = ("policy", "configured", "allocator", "process", "overhead", "beyond limit", "freed", "images/s", "outcome")
+_HEADER = ("policy", "configured", "allocator", "process", "overhead", "beyond limit", "freed", "examples/s", "outcome")
 
 
 @dataclass(frozen=True)

@@ -83,16 +83,18 @@ class TrainingProgress:
     def read(self) -> None:
         """Waits for the devices, and brings `epoch` up to the last step."""
         for steps, means in self._unread:
-            losses, accuracies = (means[name].numpy() for name in ("loss", "accuracy"))
+            losses = means["loss"].numpy()
+            accuracies = means["accuracy"].numpy() if "accuracy" in means else [None] * len(losses)
             for step, loss, accuracy in zip(steps, losses, accuracies, strict=True):
-                self._read_step(step, float(loss), float(accuracy))
+                self._read_step(step, float(loss), None if accuracy is None else float(accuracy))
         self._unread.clear()
 
-    def _read_step(self, step: int, loss: float, accuracy: float) -> None:
+    def _read_step(self, step: int, loss: float, accuracy: float | None) -> None:
         if (step - 1) % self._steps_per_epoch == 0:
             self.epoch = replace(self.epoch, examples=0)
         self.losses.add(step, loss)
-        self.accuracies.add(step, accuracy)
+        if accuracy is not None:
+            self.accuracies.add(step, accuracy)
         self.epoch = self.epoch.plus(self._size(step), loss, accuracy)
 
     @contextlib.contextmanager
@@ -119,9 +121,11 @@ class TrainingProgress:
     def _show(self, step: int) -> None:
         self._shown_at = time.monotonic()
         epoch = -(-step // self._steps_per_epoch)
-        text = f"epoch {epoch}  loss {self.epoch.loss:.4f}  accuracy {self.epoch.accuracy:.4f}"
+        text = f"epoch {epoch}  loss {self.epoch.loss:.4f}"
+        if self.epoch.accuracy is not None:
+            text += f"  accuracy {self.epoch.accuracy:.4f}"
         if self.examples_per_second:
-            text += f"  {self.examples_per_second:,.0f} images/s"
+            text += f"  {self.examples_per_second:,.0f} examples/s"
         if self._bar:
             self._bar.update(self._bar.task_ids[0], completed=step, description=text, refresh=True)
         else:

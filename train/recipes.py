@@ -25,7 +25,8 @@ def recipe_from_flags(values: flags.FlagValues) -> Recipe:
       InputError: the recipe cannot be loaded or is not one.
     """
     given = {name: getattr(values, name) for name in _OVERRIDES if getattr(values, name) is not None}
-    return dataclasses.replace(load_recipe(values.config), **given)
+    recipe = load_recipe(values.config)
+    return call_recipe(values.config, lambda: dataclasses.replace(recipe, **given))
 
 
 def load_recipe(name: str) -> Recipe:

@@ -144,8 +144,9 @@ class Recording:
             table.add_row("replicas", f"{len(self.devices.names)} on {names} ({self.devices.placement})")
         table.add_row("steps", _shown(training["steps"], ",d"))
         table.add_row("final loss", _shown(training["final_loss"], ".4f"))
-        table.add_row("test accuracy", _shown(training["test_accuracy"], ".4f"))
-        table.add_row("images/s", _shown(training["examples_per_second"], ",.0f"))
+        measured = "accuracy" if training["test_accuracy"] is not None else "loss"
+        table.add_row(f"test {measured}", _shown(training[f"test_{measured}"], ".4f"))
+        table.add_row("examples/s", _shown(training["examples_per_second"], ",.0f"))
         self.console.print(table)
 
 

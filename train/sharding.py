@@ -42,8 +42,12 @@ def take_shard(batch: tuple[Any, ...], replica_id: Any, num_replicas: int) -> tu
     end = (replica_id + 1) * batch_size // num_replicas
     num_rows = tf.maximum(end - start, 1)
     shard = tf.nest.map_structure(lambda leaf: leaf[start : start + num_rows], batch)
-    weight_dtype = next((leaf.dtype for leaf in leaves if leaf.dtype.is_floating), tf.float32)
-    return *shard, tf.fill([num_rows], tf.cast(end > start, weight_dtype))
+    return *shard, tf.fill([num_rows], tf.cast(end > start, weight_dtype(batch)))
+
+
+def weight_dtype(batch: Any) -> tf.DType:
+    """The floating dtype of a batch, which its weights have; float32 if it has none."""
+    return next((leaf.dtype for leaf in tf.nest.flatten(batch) if leaf.dtype.is_floating), tf.float32)
 
 
 def shard_sizes(batch_size: int, num_replicas: int) -> list[int]:

@@ -17,10 +17,9 @@ from distribute import Check, Devices, Program, Report, make_strategy
 from distribute.out_of_memory import is_out_of_memory
 from distribute.worker_strategy import num_processes_of
 from train import flags as train_flags
-from train import from_flags
+from train import from_flags, recipe_data
 from train.agreement import make_agreement
 from train.checkpoint import Checkpoints
-from train.dataset_source import load_source
 from train.export import export_checkpoint
 from train.fingerprint import Fingerprint, take_fingerprint
 from train.for_tensorboard import make_histograms, open_observers
@@ -72,7 +71,7 @@ class Outputs:
 
 def load_subject(values: flags.FlagValues, recipe: Recipe) -> Subject:
     """The recipe on its data, read as the flags say."""
-    return Subject(values.config, recipe, load_source(recipe.dataset, values.data_dir))
+    return recipe_data.load_subject(values.config, recipe, values.data_dir)
 
 
 def make_trainee(
@@ -95,10 +94,18 @@ def make_trainee(
 def check_step(subject: Subject, trainee: Trainee, name: str = NAME) -> Check:
     """Holds one step of the loop against one device; on a cluster all processes have to take part.
 
-    It is the very step that training uses; where that computes coarsely, one of the same lines in float64.
+    It is the very step that training uses. Where that computes coarsely, or differs, as it does where BatchNorm or Adam
+    amplifies rounding, one of the same lines in float64 decides.
     """
     if not _computes_coarsely(subject.recipe):
-        return check_loop(trainee.train_function, trainee.program, subject.build(), subject.batches(), name=name)
+        check = check_loop(trainee.train_function, trainee.program, subject.build(), subject.batches(), name=name)
+        decide = make_agreement(trainee.strategy)  # a process that went on alone would wait for the others
+        if not decide(int(check.status == "failed"), False)[0]:
+            return check
+    return _check_step_in_float64(subject, trainee, name)
+
+
+def _check_step_in_float64(subject: Subject, trainee: Trainee, name: str) -> Check:
     exact, policy = subject.in_float64(), keras.config.dtype_policy()
     keras.config.set_dtype_policy("float64")
     try:

@@ -17,7 +17,7 @@ from train.loop import Means, TrainFunction, evaluate, train
 from train.observer import Observer
 from train.progress import TrainingProgress
 from train.record import hash_weights
-from train.step import image_dtype
+from train.step import input_dtype
 from train.stop_signals import StopSignals, stop_as_others
 from train.weight_sketch import sketch_weights
 
@@ -95,7 +95,8 @@ def run_training(
         first_step=schedule.first_step,
         num_epochs=schedule.epochs,
         max_shift=recipe.max_shift,
-        dtype=image_dtype(recipe),
+        mirror=recipe.mirror,
+        dtype=input_dtype(recipe),
     )
     progress = TrainingProgress(
         console,
@@ -150,6 +151,5 @@ def evaluate_on_test_split(
     recipe: Recipe, source: Source, strategy: tf.distribute.Strategy, program: Program
 ) -> dict[str, float]:
     """The test results of the ``training`` entry of ``report.json``."""
-    test_set = eval_batches(source, global_batch_size=recipe.global_batch_size, dtype=image_dtype(recipe))
-    test = evaluate(strategy, program, test_set)
-    return {"test_loss": test["loss"], "test_accuracy": test["accuracy"]}
+    test_set = eval_batches(source, global_batch_size=recipe.global_batch_size, dtype=input_dtype(recipe))
+    return {f"test_{name}": mean for name, mean in evaluate(strategy, program, test_set).items()}

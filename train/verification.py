@@ -16,7 +16,7 @@ from train.loop_check import skipped_loop_check
 from train.proof import Provable, prove
 from train.recipes import call_recipe, load_recipe
 from train.sharding import shard_input_fn
-from train.step import build_program, image_dtype
+from train.step import build_program, input_dtype
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,15 +37,15 @@ class Subject:
         """Builds the recipe's program; each time with the same initial weights.
 
         Raises:
-          InputError: the recipe's functions fail, or its model does not return logits [batch, classes].
+          InputError: the recipe's functions fail, or its model does not return [batch, number of outputs].
         """
         keras.utils.set_random_seed(self.recipe.seed)
         source = self.source
-        program = call_recipe(self.config, build_program, self.recipe, source.image_shape, source.num_classes)
-        if tuple(program.model.output_shape) != (None, source.num_classes):
+        program = call_recipe(self.config, build_program, self.recipe, source.input_shape, source.num_outputs)
+        if tuple(program.model.output_shape) != (None, source.num_outputs):
             raise InputError(
                 f"--config={self.config}: the model returns {program.model.output_shape}, and {source.name} needs "
-                f"logits of shape (None, {source.num_classes})"
+                f"outputs of shape (None, {source.num_outputs})"
             )
         return program
 
@@ -61,7 +61,8 @@ class Subject:
             seed=self.recipe.seed,
             num_epochs=1,
             max_shift=self.recipe.max_shift,
-            dtype=image_dtype(self.recipe),
+            mirror=self.recipe.mirror,
+            dtype=input_dtype(self.recipe),
         )
 
 
@@ -100,7 +101,7 @@ def reason_against_loop_check(report: Report) -> str:
 def memory_targets(subject: Subject) -> tuple[Target, Target]:
     """The recipe's program, and data of its shapes, as another process finds them."""
     build = ("train.verification:build_for_memory", _keywords(subject))
-    return build, ("train.verification:random_shards", _batch_shape(subject))
+    return build, ("train.verification:random_shards", {"parts": _batch_parts(subject)})
 
 
 def _keywords(subject: Subject) -> Mapping[str, Any]:
@@ -108,29 +109,33 @@ def _keywords(subject: Subject) -> Mapping[str, Any]:
     return {
         "config": subject.config,
         "learning_rate": recipe.learning_rate,
-        "image_shape": list(source.image_shape),
-        "num_classes": source.num_classes,
+        "input_shape": list(source.input_shape),
+        "num_outputs": source.num_outputs,
     }
 
 
-def _batch_shape(subject: Subject) -> Mapping[str, Any]:
+def _batch_parts(subject: Subject) -> list[tuple[list[int], str, int]]:
+    """Of inputs and labels the shape of a batch, the dtype, and a number that values are below."""
     recipe, source = subject.recipe, subject.source
     rows = min(recipe.global_batch_size, source.num_train_examples)
-    return {"batch_shape": [rows, *source.image_shape], "num_classes": source.num_classes, "dtype": image_dtype(recipe)}
+    limits = (recipe.vocabulary_size, source.num_outputs)
+    specs = zip(subject.batches().element_spec, limits, strict=True)
+    return [([rows, *spec.shape[1:]], spec.dtype.name, 1 if spec.dtype.is_floating else limit) for spec, limit in specs]
 
 
-def build_for_memory(config: str, learning_rate: float, image_shape: Sequence[int], num_classes: int) -> Program:
+def build_for_memory(config: str, learning_rate: float, input_shape: Sequence[int], num_outputs: int) -> Program:
     """The recipe's program, in the process that measures its memory."""
     recipe = dataclasses.replace(load_recipe(config), learning_rate=learning_rate)
     keras.config.set_dtype_policy(recipe.dtype_policy)
-    height, width, channels = image_shape
-    return build_program(recipe, (height, width, channels), num_classes)
+    return build_program(recipe, tuple(input_shape), num_outputs)
 
 
 def random_shards(
-    context: tf.distribute.InputContext, batch_shape: Sequence[int], num_classes: int, dtype: str
+    context: tf.distribute.InputContext, parts: Sequence[tuple[Sequence[int], str, int]]
 ) -> tf.data.Dataset:
     """One global batch of noise: the memory of a step depends on shapes alone, and reading the data takes seconds."""
-    images = tf.random.stateless_uniform(batch_shape, seed=(0, 0), dtype=tf.as_dtype(dtype))
-    labels = tf.random.stateless_uniform(batch_shape[:1], (0, 1), maxval=num_classes, dtype=tf.int64)
-    return shard_input_fn(lambda: tf.data.Dataset.from_tensors((images, labels)))(context)
+    batch = tuple(
+        tf.random.stateless_uniform(shape, seed=(0, index), maxval=tf.cast(limit, dtype), dtype=tf.as_dtype(dtype))
+        for index, (shape, dtype, limit) in enumerate(parts)
+    )
+    return shard_input_fn(lambda: tf.data.Dataset.from_tensors(batch))(context)

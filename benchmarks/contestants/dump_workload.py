@@ -16,7 +16,7 @@ if __name__ == "__main__":
     from benchmarks.contestants.tensorflow_parts import digits_batches
 
     recipe, source, batches = digits_batches(task)
-    weights = recipe.build_model(source.image_shape, source.num_classes).get_weights()
+    weights = recipe.build_model(source.input_shape, source.num_outputs).get_weights()
     taken = list(batches.take(task.warmup + task.steps).as_numpy_iterator())
     arrays = {f"weight{index}": value for index, value in enumerate(weights)}
     arrays["sizes"] = np.array([len(labels) for _, labels in taken])

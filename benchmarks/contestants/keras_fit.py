@@ -23,7 +23,7 @@ if __name__ == "__main__":
         strategy = tf.distribute.get_strategy()
     recipe, source, batches = digits_batches(task)
     with strategy.scope():
-        model = recipe.build_model(source.image_shape, source.num_classes)
+        model = recipe.build_model(source.input_shape, source.num_outputs)
         model.compile(
             recipe.build_optimizer(recipe.learning_rate),
             keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -21,7 +21,7 @@ if __name__ == "__main__":
     recipe, source, batches = digits_batches(task)
     strategy = make_strategy(devices)
     with strategy.scope():
-        program = build_program(recipe, source.image_shape, source.num_classes)
+        program = build_program(recipe, source.input_shape, source.num_outputs)
 
     def after_call(step, means):
         if watch.after_step(step):

@@ -16,7 +16,7 @@ if __name__ == "__main__":
     from benchmarks.contestants.tensorflow_parts import digits_batches, final_loss
 
     recipe, source, batches = digits_batches(task)
-    model = recipe.build_model(source.image_shape, source.num_classes)
+    model = recipe.build_model(source.input_shape, source.num_outputs)
     optimizer = recipe.build_optimizer(recipe.learning_rate)
     optimizer.build(model.trainable_variables)
     loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

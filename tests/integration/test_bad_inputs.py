@@ -37,7 +37,7 @@ class Bad:
       command: script and flags, without ``train/`` and ``.py``.
       words: what its message says.
       code: its exit code.
-      leaves_report: it writes ``report.json``, as a run does that the machine cannot do, and nothing else.
+      leaves_report: it writes ``report.json`` and its page, as a run does that the machine cannot do, and nothing else.
     """
 
     command: str
@@ -170,5 +170,6 @@ class TestBadInputs:
         after = contents(folder)
         if case.leaves_report:
             assert json.loads(after.pop("run/report.json"))["ok"] is False
+            assert "<html" in after.pop("run/report.html")
             del after["run"]
         assert after == before

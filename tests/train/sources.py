@@ -18,8 +18,8 @@ def array_source(num_train: int, num_test: int = 5, *, size: int = 8) -> Source:
 
     return Source(
         name="array",
-        image_shape=(size, size, 1),
-        num_classes=num_train,
+        input_shape=(size, size, 1),
+        num_outputs=num_train,
         num_train_examples=num_train,
         num_test_examples=num_test,
         train=split(num_train),

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tests.train.sources import array_source
 from train import data
 
-_SETTINGS = {"global_batch_size": 16, "seed": 7, "num_epochs": 3}
+_SETTINGS = {"global_batch_size": 16, "seed": 7, "num_epochs": 3, "max_shift": 3, "mirror": True}
 _NUM_EXAMPLES = 41  # three steps per epoch: 16, 16, 9
 
 
@@ -108,8 +108,12 @@ class TestElements:
             assert 1 / 255 <= values.max() <= 1
 
     def test_are_divided_in_their_own_precision(self):
-        pixel = data.to_unit_range(tf.constant([1], tf.uint8), "float64").numpy()
+        pixel = data.to_model_input(tf.constant([1], tf.uint8), "float64").numpy()
         assert pixel.tolist() == [1 / 255]
+
+    def test_numbers_are_cast_and_the_whole_numbers_of_texts_stay(self):
+        assert data.to_model_input(tf.constant([0.5], tf.float32), "float64").dtype == tf.float64
+        assert data.to_model_input(tf.constant([7], tf.int32), "float64").numpy().tolist() == [7]
 
     def test_are_traced_once_by_a_step_with_their_spec(self, source):
         traces, batches = [], data.train_batches(source, **_SETTINGS)
@@ -175,3 +179,13 @@ class TestShiftRandomly:
 
     def test_of_zero_changes_nothing(self):
         assert (self._shifted(0, 10) == 1).all()
+
+
+class TestMirrorRandomly:
+    def test_turns_about_half_of_the_images_and_nothing_else(self):
+        images = np.arange(400 * 6, dtype=np.uint8).reshape(400, 2, 3, 1)
+        mirrored = data.mirror_randomly(tf.constant(images), seed=(1, 2)).numpy()
+        turned = (mirrored == images[:, :, ::-1]).all(axis=(1, 2, 3))
+        assert ((mirrored == images).all(axis=(1, 2, 3)) != turned).all()
+        assert 150 < turned.sum() < 250
+        np.testing.assert_array_equal(data.mirror_randomly(tf.constant(images), seed=(1, 2)), mirrored)

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import os
 import shutil
 import subprocess
@@ -14,12 +15,14 @@ import filelock
 import numpy as np
 import pytest
 import requests
+import tensorflow as tf
 
 from train import dataset_source
 from train.data import Source, train_batches
 from train.dataset_source import load_source
 from train.digits.digits_dataset_builder import Builder
 from train.errors import InputError, MachineError
+from train.texts import tokenize
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +64,27 @@ def _message(error: type[Exception], name: str, folder: Path | str | None) -> st
 
 
 class TestTfdsSets:
-    @pytest.mark.parametrize(("name", "shape"), [("mnist", (28, 28, 1)), ("cifar10", (32, 32, 3))])
+    @pytest.mark.parametrize(
+        ("name", "shape"), [("mnist", (28, 28, 1)), ("fashion_mnist", (28, 28, 1)), ("cifar10", (32, 32, 3))]
+    )
     def test_load_by_name(self, tmp_path, name, shape):
         with _mocked_tfds(name, tmp_path, {"train": 20, "test": 20}):
             source = load_source(name, str(tmp_path))
-        assert (source.name, source.image_shape, source.num_classes) == (name, shape, 10)
+        assert (source.name, source.input_shape, source.num_outputs) == (name, shape, 10)
         assert (source.num_train_examples, source.num_test_examples) == (20, 20)
         batches = list(train_batches(source, global_batch_size=16, seed=0, num_epochs=1))
         assert [images.shape.as_list() for images, _ in batches] == [[16, *shape], [4, *shape]]
+
+    def test_texts_are_read_as_the_caller_says(self, tmp_path):
+        with _mocked_tfds("imdb_reviews", tmp_path, {"train": 20, "test": 20}):
+            read = functools.partial(tokenize, sequence_length=16, vocabulary_size=100)
+            source = load_source("imdb_reviews", str(tmp_path), read_text=read)
+            assert "imdb_reviews holds texts" in _message(InputError, "imdb_reviews", tmp_path)
+        assert (source.input_shape, source.num_outputs) == ((16,), 2)
+        for tokens, labels in train_batches(source, global_batch_size=16, seed=0, num_epochs=1):
+            assert tokens.dtype == tf.int32
+            assert np.all((tokens >= 0) & (tokens < 100))
+            assert set(labels.numpy()) <= {0, 1}
 
     def test_need_a_test_split(self, tmp_path):
         with _mocked_tfds("mnist", tmp_path, {"train": 20}):
@@ -77,16 +93,16 @@ class TestTfdsSets:
     @pytest.mark.parametrize(
         ("name", "problem"),
         [
-            ("imdb_reviews", "lacks the features `image` and `label`"),
+            ("ag_news_subset", "lacks the features `image` or `text`, and `label`"),
             ("imagenet2012", "shape (None, None, 3)"),
         ],
     )
-    def test_must_be_image_classification(self, tmp_path, name, problem):
+    def test_must_be_something_to_classify(self, tmp_path, name, problem):
         assert problem in _message(InputError, name, tmp_path)
 
     @pytest.mark.parametrize(
         ("name", "hint"),
-        [("mnits", "mnist"), ("digitz", "digits"), ("no_such_set_at_all", "Try digits, mnist")],
+        [("mnits", "mnist"), ("revews", "reviews"), ("digitz", "digits"), ("no_such_set_at_all", "Try digits, mnist")],
     )
     def test_unknown_name_gets_the_nearest_ones(self, tmp_path, name, hint):
         text = _message(InputError, name, tmp_path)

@@ -39,6 +39,20 @@ class TestLoadRecipe:
         with pytest.raises(InputError, match=f"{policy}: float16 needs a scaled loss.*mixed_bfloat16 needs none"):
             load_recipe(recipe_file(text))
 
+    @pytest.mark.parametrize(
+        ("fields", "message"),
+        [
+            ("dataset=''", "dataset is empty: name one"),
+            ("dtype_policy='float31'", "float31"),
+            ("sequence_length=8", "vocabulary_size is 0: at least 3"),
+            ("max_shift=-1", "max_shift is -1: at least 0"),
+        ],
+    )
+    def test_a_field_that_cannot_be_is_told_in_one_line(self, recipe_file, fields, message):
+        with pytest.raises(InputError, match=message) as caught:
+            load_recipe(recipe_file(RECIPE.replace("epochs=3", fields)))
+        assert "\n" not in str(caught.value)
+
     def test_a_broken_file_is_told_with_the_line(self, recipe_file):
         with pytest.raises(InputError, match=r"ZeroDivisionError: division by zero \(.*recipe.py:2\)"):
             load_recipe(recipe_file("def get_config():\n    return 1 / 0"))

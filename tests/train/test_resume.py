@@ -4,6 +4,7 @@ import keras
 import pytest
 
 from configs.recipe import Recipe
+from models import regression
 from tests.train.sources import array_source
 from train.errors import InputError
 from train.fingerprint import recipe_fields, take_fingerprint
@@ -49,7 +50,8 @@ class TestRequireSameRun:
         ("fields", "words"),
         [
             ({"seed": 5}, "--seed is 5 now, and the run began with 0"),
-            ({"max_shift": 1}, "the recipe's max_shift is 1 now, and the run began with 3"),
+            ({"max_shift": 1}, "the recipe's max_shift is 1 now, and the run began with 0"),
+            ({"measure": regression}, "the recipe's measure is regression now, and the run began with classification"),
             ({"make_source": lambda: array_source(11)}, "the data's number of training examples is 11 now"),
             ({"make_source": other_data}, "the data's SHA-256 is "),
             ({"build_model": lambda *args: model(*args, rate=0.25)}, r"layer 3 \(Dropout\) rate is 0.25 now, .* 0.5"),
