@@ -2,8 +2,8 @@
 
 Command:  python train/main.py --config=configs.resnet --virtual_gpus=2
 Cost:     not measured on CIFAR-10, since there was no network; with --dataset=digits --epochs=15: 3 min and 1 GB
-Result:   not measured on CIFAR-10; with --dataset=digits --epochs=15 training accuracy 0.92 after 14 epochs,
-          mirrored digits being no digits
+Result:   not measured on CIFAR-10; with --dataset=digits --epochs=15 test accuracy 0.94 on 360 images, though
+          mirrored digits are no digits
 
 What goes wrong without a remedy: plain BatchNormalization normalises over a replica's own rows
 (`local_batch_statistics`), and each replica keeps moving statistics of its own, of which the first one's are saved
