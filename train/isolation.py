@@ -24,6 +24,7 @@ from train.proof import exit_code_of
 from train.rerun import with_command
 from train.stop_signals import StopSignals, raise_if_stopped
 from train.worker_failure import explained
+from train.working import under_way
 
 if TYPE_CHECKING:
     from train.record import Recording
@@ -43,7 +44,9 @@ def run_in_processes(values: flags.FlagValues, recipe: Recipe, folder: "RunFolde
     require_batch_for_each_replica(recipe, devices)
 
     if values.verify != "off":
-        recording.report = with_command(prove_in_process(values, recording), values, sys.argv[0])
+        with under_way(recording.console, "verifying"):
+            found = prove_in_process(values, recording)
+        recording.report = with_command(found, values, sys.argv[0])
         recording.print_report(verbose=values.verbose)
     recording.report = with_memory(recording.report, devices)
     if not recording.report.ok or values.steps == 0:

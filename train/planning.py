@@ -7,6 +7,7 @@ from distribute.memory_plan import MemoryPlan, MemoryPlanner
 from distribute.targets import Target
 from train.output import Output
 from train.run_folder import RunFolder
+from train.working import counted, under_way
 
 _LARGEST_SHOWN = 3
 
@@ -39,15 +40,18 @@ def plan(
       ValueError, RuntimeError: as `MemoryPlanner` says.
     """
     with MemoryPlanner(build, data, num_replicas=num_replicas) as planner:
-        found = planner.plan()
+        with under_way(output.console, "recording a step's allocations"):
+            found = planner.plan()
         for line in describe(found):
             output.show(line)
         record: dict[str, Any] = {**found.to_dict(), "given_limit_mib": limit_mib, "largest_rows": None, "checks": []}
         if limit_mib is not None:
-            record["largest_rows"] = rows = planner.largest_rows(limit_mib)
+            with under_way(output.console, "looking for the largest batch"):
+                record["largest_rows"] = rows = planner.largest_rows(limit_mib)
             output.show(describe_largest(found, limit_mib, rows))
         if check_runs:
-            record["checks"] = ends = list(planner.runs_under(found.limit_mib, found.rows, check_runs))
+            runs = planner.runs_under(found.limit_mib, found.rows, check_runs)
+            record["checks"] = ends = list(counted(output.console, "run under the planned limit", runs, check_runs))
             output.show(describe_check(found, ends))
     path = output.save(folder, "plan.json", record)
     output.console.print(_row("plan", str(path)))

@@ -37,13 +37,15 @@ def main(output: "Output") -> int:
     from train.policy_table import policies, table
     from train.recipes import recipe_from_flags
     from train.run_folder import open_run_folder
+    from train.working import counted
 
     recipe = recipe_from_flags(FLAGS)
     folder = open_run_folder(FLAGS.output_dir, resume=False)
     on_gpu = FLAGS.device != "cpu" and bool(tf.config.list_physical_devices("GPU"))
     limits = [int(limit) for limit in FLAGS.limits] or [FLAGS.memory_limit or _LIMIT_MIB]
     chosen = policies(on_gpu=on_gpu, num_replicas=FLAGS.virtual_gpus or _REPLICAS, limits_mib=limits)
-    rows = [row_of(policy, recipe, folder, number, on_gpu=on_gpu) for number, policy in enumerate(chosen)]
+    at_work = counted(output.console, "policy", chosen, len(chosen))
+    rows = [row_of(policy, recipe, folder, number, on_gpu=on_gpu) for number, policy in enumerate(at_work)]
     output.show("\n".join(table(rows)))
     path = output.save(folder, "policies.json", {"on_gpu": on_gpu, "policies": rows})
     output.console.print(f"all of it: {path}, timelines beside it")

@@ -26,11 +26,14 @@ def main(output: "Output") -> int:
     """Prints the table, writes ``scaling.json`` and ``scaling.svg``; returns 0."""
     # Imported in the functions, so that --help and a misspelt flag answer before TensorFlow has loaded.
     from train.run_folder import open_run_folder
+    from train.working import under_way
 
     topologies = find_topologies()
     folder = open_run_folder(FLAGS.output_dir, resume=False)
     try:
-        show(*find_step(), topologies, folder, output)
+        with under_way(output.console, "measuring a step"):
+            step = find_step()
+        show(*step, topologies, folder, output)
     finally:
         folder.remove_if_new()
     return 0

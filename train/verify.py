@@ -42,6 +42,7 @@ def check(recording: "Recording") -> int:
     from train.rerun import with_command
     from train.transport import require_sound_transport
     from train.user_code import told
+    from train.working import under_way
 
     recording.devices = devices = make_devices(FLAGS, least_replicas=LEAST_REPLICAS)
     recording.console.print(devices.summary)
@@ -49,7 +50,7 @@ def check(recording: "Recording") -> int:
     recording.memory.start(devices, "links")  # after the user's code, which may have settings for TensorFlow
     require_sound_transport(devices, recording.keep_transport)
     recording.memory.begin_phase("verification")
-    with told(f"--target={FLAGS.target} --data={FLAGS.data}"):
+    with told(f"--target={FLAGS.target} --data={FLAGS.data}"), under_way(recording.console, "verifying"):
         report = prove(
             provable,
             devices,
