@@ -1,5 +1,6 @@
 """Holds what the runs did against each other: one function per question, each giving a check."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +11,7 @@ from . import checks, variables
 from .checks import Judged
 from .compare import Comparison, compared
 from .evidence import Evidence, Gradient
+from .sparse_rows import summed, with_other_rows
 from .tolerances import RATIO_ROUNDING, Tolerance
 from .trial import Pair, Trial
 
@@ -129,8 +131,10 @@ def update_check(name: str, trial: Trial, pair: Pair, row: Tolerance, steps: int
     if not judged.failed or not _same_gradients(pair, row, steps):
         return judged
     again = _held_to_optimizer(name, trial, pair, row, steps)
-    if again is None or again.failed:
+    if again is None:
         return judged
+    if again.failed:
+        return _with_note_on_rows(judged, pair)
     note = (
         f"{again.check.detail}; held against the reference's own optimizer fed with the candidate's gradients,"
         f" since it amplifies rounding: {direct.observed:.2g} between the two runs"
@@ -142,9 +146,14 @@ def _held_to_optimizer(name: str, trial: Trial, pair: Pair, row: Tolerance, step
     """The candidate's update against what the reference's optimizer makes of the candidate's gradients.
 
     What that optimizer makes of the same gradients with their last digits changed says how far it amplifies rounding.
+    Where replicas hold other rows of a sparse gradient than one device, it gets the sum of each index' rows: an
+    optimizer that takes several rows for one index otherwise is not excused.
     """
     slots = checks.with_role(trial.slots, variables.TRAINABLE)
-    gradients = [one.applied for one in pair.candidate[:steps]]
+    gradients = [
+        {**one.applied, **{key: summed(one.applied[key]) for key in with_other_rows(one.applied, other.applied)}}
+        for one, other in zip(pair.candidate[:steps], pair.reference, strict=False)
+    ]
     replayed = trial.optimizer_replay(gradients)
     if replayed is None:
         return None
@@ -157,6 +166,19 @@ def _held_to_optimizer(name: str, trial: Trial, pair: Pair, row: Tolerance, step
     expected = {slot.key: replayed[slot.key][0] - start[slot.key][0] for slot in slots}
     actual = checks.updates(pair.candidate[steps - 1], slots, pair.candidate[0].before)
     return checks.comparison_check(name, compared(actual, expected, row, slack=slack, common_ratio=False), row.relative)
+
+
+def _with_note_on_rows(judged: Judged, pair: Pair) -> Judged:
+    """The failed check, saying for which embeddings the replicas' gradients hold other rows than one device's."""
+    named = with_other_rows(pair.candidate[0].applied, pair.reference[0].applied)
+    if not named:
+        return judged
+    detail = (
+        f"{judged.check.detail}; the gradient of {named[0]} is sparse and holds other rows for an index than on one"
+        " device, with the same sum: some optimizers, Keras' Adam among them, do not add such rows up before they square"
+        " them; make it dense (tf.convert_to_tensor) before apply_gradients"
+    )
+    return dataclasses.replace(judged, check=dataclasses.replace(judged.check, detail=detail))
 
 
 def _last_digits_changed(gradients: Mapping[str, Gradient], row: Tolerance) -> dict[str, Gradient]:

@@ -184,6 +184,44 @@ class TestPlantedMistakes:
         assert report.causes[0] == "dropped_replica"
 
 
+class Positions(keras.layers.Layer):
+    """Adds a vector for each place in a sequence: one device looks each up once a step, N replicas N times."""
+
+    def build(self, shape):
+        self.table = self.add_weight(shape=(3, shape[-1]), name="table")
+
+    def call(self, x):
+        places = tf.range(tf.shape(x)[1])
+        return x + tf.gather(self.table, places)[None]
+
+
+class TestSparseRows:
+    """Keras' Adam squares each row of a sparse gradient, and not the sum of the rows for one index."""
+
+    def model(self):
+        layers = (keras.layers.Reshape((3, 2)), Positions(), keras.layers.Flatten())
+        return programs.mlp(*layers)
+
+    def test_an_update_that_depends_on_them_is_not_called_rounding(self):
+        report = quick(program(self.model, keras.optimizers.Adam), steps=2)
+        updates = {"update_equivalence/float64", "update_equivalence/float64/steps_2"}
+        assert failed(report) == updates | {"state_equivalence/saved"}
+        one = check(report, "update_equivalence/float64")
+        assert "positions/table is sparse and holds other rows for an index" in one.detail
+        assert "tf.convert_to_tensor" in one.detail
+
+    def test_an_optimizer_that_adds_them_up_passes(self):
+        report = quick(program(self.model, keras.optimizers.SGD), steps=2)
+        assert report.ok, str(report)
+
+    def test_dense_gradients_pass(self):
+        def dense(gradients, context):
+            return [tf.convert_to_tensor(gradient) for gradient in gradients]
+
+        report = quick(program(self.model, keras.optimizers.Adam, change=dense), steps=2)
+        assert report.ok, str(report)
+
+
 class TestClipping:
     @pytest.mark.parametrize("option", [{"clipnorm": 0.01}, {"clipvalue": 0.001}, {"global_clipnorm": 0.01}])
     def test_clipping_each_replicas_own_gradient_is_named(self, option):
