@@ -175,8 +175,8 @@ def _with_note_on_rows(judged: Judged, pair: Pair) -> Judged:
         return judged
     detail = (
         f"{judged.check.detail}; the gradient of {named[0]} is sparse and holds other rows for an index than on one"
-        " device, with the same sum: some optimizers, Keras' Adam among them, do not add such rows up before they square"
-        " them; make it dense (tf.convert_to_tensor) before apply_gradients"
+        " device, with the same sum: some optimizers, Keras' Adam among them, do not add them up before they square"
+        " each; make it dense (tf.convert_to_tensor) before apply_gradients"
     )
     return dataclasses.replace(judged, check=dataclasses.replace(judged.check, detail=detail))
 
