@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from distribute import Program
@@ -46,6 +47,7 @@ class TestPlaces:
         assert "ratio 2" in one.evidence
         assert line_of(one.location).strip() == "return tf.reduce_mean(error)"
 
+    @pytest.mark.proof
     def test_line_behind_control_flow_that_autograph_rewrites(self):
         def looped(model, x, y):
             total = tf.zeros((), model.compute_dtype)

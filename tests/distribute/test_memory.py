@@ -115,6 +115,7 @@ class TestPlantedFaults:
         assert checks["memory_bounds/reference"].observed > 64
         assert checks["memory_bounds/reference"].allowed < 64
 
+    @pytest.mark.proof
     def test_evaluation_counts_against_the_limit_and_not_against_the_reference(self):
         report, checks = check("program_that_evaluates_much", 2, 128)
         assert report.ok, report
@@ -127,6 +128,7 @@ class TestPlantedFaults:
         assert [check.name for check in report.failures] == ["memory_bounds/limit"]
         assert "ran out of this machine's memory: it raised ResourceExhausted" in checks["memory_bounds/limit"].detail
 
+    @pytest.mark.proof
     def test_a_program_that_fails_on_its_share_is_not_called_out_of_memory(self):
         report, checks = check("program_that_fails_on_small_batches", 2, 64)
         assert [check.name for check in report.failures] == ["execution/memory"]

@@ -127,6 +127,7 @@ class TestTraining:
             str(REPOSITORY / "train/main.py"),
             "--verify=off",
             "--epochs=1000",
+            "--save_every=20",
             f"--output_dir={tmp_path}",
         ]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -170,7 +171,7 @@ class TestTraining:
         assert all("operations of one step" in line for line in lines)
 
     def test_works_from_another_directory(self, tmp_path):
-        result = run_script("train/main.py", "--verify=off", "--steps=1", cwd=tmp_path)
+        result = run_main("--steps=1", cwd=tmp_path)
         assert result.returncode == 0, result.stderr
         (run,) = (tmp_path / "runs").iterdir()
         assert report_of(run)["ok"] is True

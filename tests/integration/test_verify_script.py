@@ -185,6 +185,7 @@ class TestVerdicts:
         assert report_of(project)["ok"] is False
         assert report_of(project)["causes"][0] == cause
 
+    @pytest.mark.proof
     def test_the_smallest_case_is_run_again_by_the_command_that_is_printed(self, project):
         flags = ["--virtual_gpus=3", "--memory_limit=64", "--check_steps=2", "--noshrink", "--shrink"]
         verify_in_fork(project, "models.net:scalar_loss", "data:batches", "--verify=gradients", *flags)
