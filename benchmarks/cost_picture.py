@@ -43,7 +43,7 @@ def save_pictures(folder: Path, points: Sequence[dict[str, Any]]) -> None:
 def _draw(axes: Axes, sweep: str, cost: str, points: Sequence[dict[str, Any]]) -> None:
     key, name, line, label = _AXES[sweep]
     for value, (colour, marker) in zip(_values(points, line), _STYLES, strict=False):
-        of_line = [point for point in points if point[line] == value]
+        of_line = [point for point in points if point[line] == value and point[cost] is not None]
         places = _values(of_line, key)
         medians = [statistics.median(point[cost] for point in of_line if point[key] == place) for place in places]
         axes.plot(places, medians, color=colour, label=label.format(value))
