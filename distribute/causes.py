@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .library_name import LIBRARY
+from .package_name import LIBRARY
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Sums over replicas: NCCL, and TensorFlow's own collectives."""
 
-from ..library_name import LIBRARY
+from ..package_name import LIBRARY
 from .rule import Kind, Rule
 
 _ONE_DEVICE = "tf.distribute.MirroredStrategy(cross_device_ops=tf.distribute.ReductionToOneDevice())"

@@ -1,6 +1,6 @@
 """What is read and written: records, checkpoints, the disk, the end of the data."""
 
-from ..library_name import LIBRARY
+from ..package_name import LIBRARY
 from .rule import Kind, Rule
 
 DATA_RULES = (

@@ -1,6 +1,6 @@
 """How logical devices were asked for: too late, or with settings that exclude each other."""
 
-from ..library_name import LIBRARY
+from ..package_name import LIBRARY
 from .rule import Rule
 
 DEVICE_RULES = (

@@ -1,6 +1,6 @@
 """tf.distribute and Keras: code that a strategy does not allow."""
 
-from ..library_name import LIBRARY
+from ..package_name import LIBRARY
 from .rule import Kind, Rule
 
 STRATEGY_RULES = (
