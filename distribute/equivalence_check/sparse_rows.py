@@ -8,7 +8,12 @@ from .evidence import Gradient
 
 
 def with_other_rows(gradients: Mapping[str, Gradient], reference: Mapping[str, Gradient]) -> list[str]:
-    """Names the variables for whose indices the replicas hold more or fewer rows than one device."""
+    """The keys of the variables for whose indices the replicas hold more or fewer rows than one device.
+
+    Args:
+      gradients: as applied on the replicas, by variable: dense, or values [rows, ...] and their indices [rows].
+      reference: the same on one device.
+    """
     return [
         key
         for key, gradient in gradients.items()
@@ -18,7 +23,7 @@ def with_other_rows(gradients: Mapping[str, Gradient], reference: Mapping[str, G
 
 
 def summed(gradient: Gradient) -> Gradient:
-    """The same gradient with one row for each index."""
+    """The same gradient with one row for each index, in ascending order; a dense one as it is."""
     if not isinstance(gradient, tuple):
         return gradient
     values, indices = gradient

@@ -1,5 +1,7 @@
 """Small programs for the tests of verification: one right step, and the same step with one mistake."""
 
+import re
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -88,3 +90,14 @@ def quick(build, data=None, num_replicas=2, **options):
     data = [batch(12)] if data is None else data
     options = {"dtypes": ("float64",), "shrink": False, **options}
     return verify(build, data, strategy=strategy(num_replicas), **options)
+
+
+def explained(build, data=None, num_replicas=2, **options):
+    """`quick` of a mistake: the report, and the explanation of its first cause."""
+    report = quick(build, data, num_replicas, **options)
+    assert [one.cause for one in report.explanations] == list(report.causes)
+    assert report.causes, str(report)
+    for one in report.explanations:
+        assert one.evidence
+        assert one.remedy in re.sub(r"\s+", " ", str(report))
+    return report, report.explanations[0]

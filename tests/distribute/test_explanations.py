@@ -11,19 +11,9 @@ import tensorflow as tf
 from distribute import Program
 
 from . import programs
-from .programs import batch, compiled, program, quick
+from .programs import batch, compiled, explained, program, quick
 
 HERE = Path(__file__).name
-
-
-def explained(build, data=None, num_replicas=2, **options):
-    report = quick(build, data, num_replicas, **options)
-    assert [one.cause for one in report.explanations] == list(report.causes)
-    assert report.causes, str(report)
-    for one in report.explanations:
-        assert one.evidence
-        assert one.remedy in re.sub(r"\s+", " ", str(report))
-    return report, report.explanations[0]
 
 
 def line_of(location):
@@ -255,73 +245,3 @@ class TestNormalisers:
         _, one = explained(build, [tokens])
         assert one.cause == "masked_mean_per_replica"
         assert "batch[:, 1:] that are not 0" in one.evidence
-
-
-class TestOverflow:
-    def build(self):
-        model = programs.dense()
-        model.compile(keras.mixed_precision.LossScaleOptimizer(keras.optimizers.SGD(0.1)), "mse")
-        return model
-
-    def test_planted_on_another_replica_than_the_first(self):
-        report, one = explained(self.build, num_replicas=3)
-        assert [check.name for check in report.failures] == ["update_equivalence/overflow"]
-        assert one.cause == "loss_scale_per_replica"
-        assert "inf" in one.evidence
-
-    def test_under_mixed_precision_of_the_user(self):
-        policy = keras.config.dtype_policy()
-        keras.config.set_dtype_policy("mixed_float16")
-        try:
-            report = quick(compiled(), dtypes=("float64", "float32"))
-            assert keras.config.dtype_policy().name == "mixed_float16"
-        finally:
-            keras.config.set_dtype_policy(policy)
-        assert report.causes == ("loss_scale_per_replica",), str(report)
-        statuses = {check.name: check.status for check in report.checks}
-        assert statuses["gradient_equivalence/float64"] == "passed"
-
-    def test_accepted(self):
-        report = quick(self.build, accept=("loss_scale_per_replica",))
-        assert report.ok, str(report)
-        assert report.accepted == ("loss_scale_per_replica",)
-
-    def test_program_that_one_device_does_not_survive_either_is_skipped(self):
-        def checked(gradients, context):
-            return [tf.debugging.check_numerics(tf.where(tf.math.is_finite(g), g, g), "bad") for g in gradients]
-
-        report = quick(program(change=checked))
-        assert report.ok, str(report)
-        (overflow,) = [check for check in report.checks if check.name == "update_equivalence/overflow"]
-        assert "does not go on after looking" in overflow.detail
-
-
-class TestAcceptedRate:
-    def test_scaled_learning_rate_is_accepted_over_several_steps(self):
-        def build():
-            model = programs.dense()
-            model.compile(keras.optimizers.Adam(0.01 * tf.distribute.get_strategy().num_replicas_in_sync), "mse")
-            return model
-
-        report = quick(build, num_replicas=3, steps=3, accept=("learning_rate_scaling",))
-        assert report.ok, str(report)
-        assert report.accepted == ("learning_rate_scaling",)
-
-
-class TestLowPrecision:
-    def test_each_variable_has_its_own_accuracy_beside_that_of_one_device(self):
-        report = quick(program(), dtypes=("float64", "float32"))
-        (check,) = [one for one in report.checks if one.name == "gradient_equivalence/float32"]
-        rows = [row for row in report.variables if row["role"] == "trainable"]
-        found = [one for row in rows for one in row["low_precision"]]
-        assert len(found) == len(rows) > 1
-        assert {(one["dtype"], one["quantity"]) for one in found} == {("float32", "gradient")}
-        assert all(0 < one["reference"] < one["allowed"] for one in found)
-        assert (check.observed, check.allowed) in [(one["distance"], one["allowed"]) for one in found]
-
-
-class TestReductions:
-    def test_are_counted_by_variable(self):
-        report = quick(program())
-        rows = [row for row in report.variables if row["role"] == "trainable"]
-        assert all(row["reductions"] == {"optimizer": 1} and row["reductions_expected"] == 1 for row in rows)

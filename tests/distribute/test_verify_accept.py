@@ -84,3 +84,15 @@ class TestAcceptedStatistics:
         report = quick(self.normalised(lambda prediction, loss: {"twice": 2 * loss}), accept=self.ACCEPTED, steps=2)
         assert report.ok, str(report)
         assert report.accepted == self.ACCEPTED
+
+
+class TestAcceptedRate:
+    def test_scaled_learning_rate_is_accepted_over_several_steps(self):
+        def build():
+            model = programs.dense()
+            model.compile(keras.optimizers.Adam(0.01 * tf.distribute.get_strategy().num_replicas_in_sync), "mse")
+            return model
+
+        report = quick(build, num_replicas=3, steps=3, accept=("learning_rate_scaling",))
+        assert report.ok, str(report)
+        assert report.accepted == ("learning_rate_scaling",)
