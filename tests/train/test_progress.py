@@ -48,6 +48,14 @@ class TestEpochMeans:
         assert progress.epoch == run(single, range(1, 8))
         assert progress.losses.to_dict() == single.losses.to_dict()
 
+    def test_of_a_recipe_that_measures_no_accuracy_are_those_of_the_loss(self):
+        progress = progress_of(num_steps=2)
+        progress.add(2, {"loss": tf.constant(LOSSES[:2])})
+        progress.read()
+        assert progress.epoch == EpochMeans(8, 1.5, None)
+        assert progress.losses.to_dict()["values"] == LOSSES[:2]
+        assert progress.accuracies.to_dict() == {"steps": [], "values": []}
+
     def test_of_no_step_are_unknown(self):
         assert EpochMeans.from_list(EpochMeans().to_list()) == EpochMeans()
 
