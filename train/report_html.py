@@ -33,4 +33,4 @@ def main(output: "Output", path: str) -> int:
 
 if __name__ == "__main__":
     train_flags.define_telling_flags()
-    script.run(main, arguments=["the record of a run, a report.json or its folder"], needs_tensorflow=False)
+    script.run(main, arguments=["the record of a run, a report.json or its folder"])

@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 import matplotlib
 import pytest
 
-from tests.process import REPOSITORY, run_script_in_fork
+from tests.process import REPOSITORY, assert_refused, run_script, run_script_in_fork
 from train.report_page.page import report_page
 
 from .records import HOSTILE, RECORDS, failed_record, page_of, passed_record, variable
@@ -212,6 +212,6 @@ class TestScript:
         assert (tmp_path / "report.html").read_text() == page_of("passed")
 
     def test_refuses_what_is_no_record(self, tmp_path):
-        result = run_script_in_fork("train/report_html.py", str(tmp_path), cwd=REPOSITORY)
-        assert result.returncode == 1
-        assert "report.json cannot be read (No such file or directory)" in result.stderr
+        result = run_script("train/report_html.py", str(tmp_path))
+        assert_refused(result, 1, "report.json cannot be read (No such file or directory)", "name a report.json")
+        assert len(result.stderr.splitlines()) == 1
