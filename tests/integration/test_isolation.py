@@ -15,12 +15,13 @@ class TestTraining:
         (tmp_path / "recipe.py").write_text(FLOAT64)
         flags = ["--virtual_gpus=2", f"--config={tmp_path / 'recipe.py'}", "--steps=31", "--verify=off"]
         flags += ["--memory_limit=200", "--save_every=20"]
-        isolated = run_main(*flags, "--isolation=process", f"--output_dir={tmp_path / 'process'}")
+        isolated = run_main(*flags, "--isolation=process", "--tensorboard", f"--output_dir={tmp_path / 'process'}")
         assert isolated.returncode == 0, isolated.stderr
         assert isolated.stderr == ""
         logical = run_main(*flags, f"--output_dir={tmp_path / 'logical'}")
         assert logical.returncode == 0, logical.stderr
 
+        assert len(list((tmp_path / "process/tensorboard").iterdir())) == 1  # of the first process
         assert checkpoints_of(tmp_path / "process") == ["ckpt-20.index", "ckpt-31.index"]
         for step in (20, 31):
             assert_same_state(tmp_path / "process", tmp_path / "logical", step)
