@@ -18,7 +18,7 @@ from train.output import Output
 from train.report_page.leave import leave_page
 from train.run_folder import RunFolder
 from train.step_history import StepHistory
-from train.stop_signals import Stopped, raise_if_stopped
+from train.stop_signals import Stopped, failures_are_the_stop, raise_if_stopped
 
 EMPTY_TRAINING: Mapping[str, Any] = {
     "steps": None,
@@ -162,7 +162,8 @@ def leave_report(folder: RunFolder, run: Callable[[Recording], int], output: Out
     """
     recording = Recording(folder, output)
     try:
-        exit_code = run(recording)
+        with failures_are_the_stop():
+            exit_code = run(recording)
         raise_if_stopped()
     except Stopped as stop:
         recording.write_stopped(stop.exit_code, stop.reason)

@@ -14,7 +14,14 @@ from train.command_line import parse, script_name
 from train.errors import InputError, MachineError, ScriptError, tell
 from train.heap import keep_heaps
 from train.output import Output
-from train.stop_signals import Stopped, StopSignals, drop_output, raise_if_stopped, stop_without_output
+from train.stop_signals import (
+    Stopped,
+    StopSignals,
+    drop_output,
+    failures_are_the_stop,
+    raise_if_stopped,
+    stop_without_output,
+)
 from train.tensorflow_log import import_tensorflow_quietly
 
 FLAGS = flags.FLAGS
@@ -71,7 +78,8 @@ def _checked(given: list[str], arguments: Sequence[str]) -> list[str]:
 def _exit_code(step: Callable[[], int]) -> int:
     with StopSignals():
         try:
-            return _run(step)
+            with failures_are_the_stop():
+                return _run(step)
         except Stopped as stop:
             tell(f"{script_name()}: {stop.reason}")
             return stop.exit_code

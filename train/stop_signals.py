@@ -4,9 +4,11 @@ During training the step is finished and the state saved; at any other time the 
 exit code is 128 + signal, and a second signal leaves at once.
 """
 
+import contextlib
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import IO
 
@@ -14,6 +16,7 @@ from train.errors import tell
 
 # Signals belong to the process, and so does what was received.
 _received: int | None = None
+_raised = False
 
 
 class Stopped(KeyboardInterrupt):
@@ -43,6 +46,21 @@ def raise_if_stopped() -> None:
     """
     if _received is not None:
         raise Stopped(_received)
+
+
+@contextlib.contextmanager
+def failures_are_the_stop() -> Iterator[None]:
+    """An exception that ends the block after `Stopped` was raised in it becomes `Stopped` again.
+
+    Code that a signal interrupts may raise something of its own instead: Python 3.11 makes a `RuntimeError` of whatever
+    ends the making of a class, in an import for instance.
+    """
+    try:
+        yield
+    except Exception:
+        if _raised:
+            raise_if_stopped()
+        raise
 
 
 def stop_as_others(number: int) -> None:
@@ -98,11 +116,12 @@ class StopSignals:
             signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal returned
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        global _received
+        global _received, _raised
         if _received is not None:
             sys.exit(128 + number)
         _received = number
         if not self._finish_step:
+            _raised = True
             raise Stopped(number)
         if number != signal.SIGPIPE and not self._silent:
             tell(f"\n{signal.Signals(number).name}: finishing this step; once more to leave at once")

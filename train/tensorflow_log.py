@@ -32,7 +32,7 @@ def _stderr_set_aside() -> Iterator[None]:
         os.dup2(aside.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:  # not a stop
             os.dup2(original, 2)
             aside.seek(0)
             sys.stderr.write(aside.read().decode(errors="replace"))

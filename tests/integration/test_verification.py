@@ -117,7 +117,7 @@ class TestStop:
         children = wait_for_children(process, 2)
         process.send_signal(number)
         _, error = process.communicate(timeout=60)
-        assert process.returncode == 128 + number
+        assert process.returncode == 128 + number, error
         assert error == f"main.py: stopped by {number.name}\n"
         wait_until(lambda: not any(is_running(child) for child in children), timeout=10)
         report = report_of(tmp_path)
