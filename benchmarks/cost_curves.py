@@ -1,11 +1,11 @@
 """What a run costs against the number of replicas, the global batch, and the size of the model.
 
-    python -m benchmarks.cost_curves --out=FOLDER [--rounds=2] [--sweeps=replicas,batch,parameters]
+    python -m benchmarks.cost_curves --out=FOLDER [--rounds=2] [--sweeps=replicas,batch,parameters] [--replicas=1,2]
 
 Each point is two commands: `train/main.py --verify=off --steps=…` for images a second, the seconds until the step is
 traced and compiled, and the resident memory of the process; `--verify=gradients --steps=0` for the seconds that
 verification takes. Rounds are interleaved: all points once, then all again, the other way round. What was measured
-stands in ``cost_curves.json`` after each point, and as pictures beside it.
+stands in ``cost_curves.json`` after each point, and as pictures beside it; a record that is there already is added to.
 """
 
 import argparse
@@ -72,16 +72,19 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder for the record and the pictures")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--sweeps", default=",".join(SWEEPS), help="what is varied")
+    parser.add_argument("--replicas", default="1,2,4,8,16,32", help="points with other numbers are left out")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
-    points = [point for name in options.sweeps.split(",") for point in SWEEPS[name]]
-    record: dict[str, Any] = {"machine": machine(), "points": []}
+    replicas = [int(number) for number in options.replicas.split(",")]
+    points = [point for name in options.sweeps.split(",") for point in SWEEPS[name] if point.replicas in replicas]
+    path = options.out / "cost_curves.json"
+    record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"machine": machine(), "points": []}
     for number in range(options.rounds):
         for point in points if number % 2 == 0 else points[::-1]:
             measured = {"round": number, **asdict(point), "parameters": point.parameters, **measure(point)}
             print(json.dumps(measured), file=sys.stderr, flush=True)
             record["points"].append(measured)
-            (options.out / "cost_curves.json").write_text(json.dumps(record, indent=1) + "\n")
+            path.write_text(json.dumps(record, indent=1) + "\n")
     save_pictures(options.out, record["points"])
     return 0
 
