@@ -24,6 +24,7 @@ def verify(
     strategy: tf.distribute.Strategy | None = None,
     accept: Sequence[str] = (),
     shrink: bool = True,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Checks a training step on N replicas against a single device.
 
@@ -43,6 +44,7 @@ def verify(
       accept: identifiers of causes that the user knows and wants.
       shrink: whether a failure is followed by a search for the smallest case that fails; it takes at most half the
         time that the checks took, but for the run that is under way then.
+      on_progress: called after each part with how many are done and how many there are; the search is not counted.
 
     Returns:
       The report; `Report.raise_if_failed` turns a failed one into an exception.
@@ -51,6 +53,7 @@ def verify(
       ValueError: an argument that cannot be used, no batch, or a `build` that makes other variables each time.
       TypeError: `build` returns neither a compiled model nor a `Program`, or `data` is none of the three.
       RuntimeError: called inside a strategy's scope.
+      DeviceError: so large a model, on so many replicas, does not fit in this machine's memory.
       Exception: whatever `build` or the single-device run raises, with a note added.
     """
     _check_options(build, devices, steps, dtypes, strategy, accept)
@@ -58,7 +61,11 @@ def verify(
         chosen = chosen_strategy(devices, strategy)
         inputs = read_inputs(data, chosen)
         verification = Verification(build, chosen, inputs, steps, dtypes, accept, own_strategy=strategy is not None)
-        return verification.report(described_devices(devices, chosen), shrink)
+        return verification.report(described_devices(devices, chosen), shrink, on_progress or _tell_nobody)
+
+
+def _tell_nobody(done: int, total: int) -> None:
+    pass
 
 
 def _check_options(

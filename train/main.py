@@ -77,7 +77,6 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     from train.rerun import with_command
     from train.stages import Outputs, load_subject, prove, train
     from train.transport import require_sound_transport
-    from train.working import under_way
 
     if FLAGS.isolation == "process":
         return run_in_processes(FLAGS, recipe, folder, recording)
@@ -92,8 +91,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
     subject = load_subject(FLAGS, recipe)
     require_sound_transport(devices, recording.keep_transport)
     recording.memory.begin_phase("verification")
-    with under_way(console, "verifying"):
-        report, trainee = prove(FLAGS, subject, devices, console, folder)
+    report, trainee = prove(FLAGS, subject, devices, console, folder)
     recording.report = report = with_command(report, FLAGS, sys.argv[0])
     recording.devices = describe_enforcement(devices, report)
     recording.print_report(verbose=FLAGS.verbose)

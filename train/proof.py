@@ -8,10 +8,10 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from distribute import Devices, MemoryCheck, Report, first_rows, start_memory_check, verify
+from distribute import DeviceError, Devices, MemoryCheck, Report, first_rows, start_memory_check, verify
 from distribute.causes import CAUSES
 from distribute.targets import Target
-from train.errors import InputError
+from train.errors import InputError, MachineError
 from train.stop_signals import raise_if_stopped
 
 
@@ -52,6 +52,7 @@ def prove(
     shrink: bool = True,
     steps: int = 1,
     num_rows: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Verifies what `mode` says: ``all``, ``gradients``, ``memory`` or ``off``; joins what was found.
 
@@ -63,16 +64,22 @@ def prove(
       shrink: as `verify` takes it.
       steps: as `verify` takes them.
       num_rows: how many examples of the first batch to compare; None for all data. Memory is measured with all.
+      on_progress: as `verify` takes it.
 
     Raises:
       InputError: the first batch has no so many examples.
+      MachineError: the verification does not fit in memory.
       Exception: what `verify` and `check_memory` raise.
     """
     report = Report()
     with _memory_check(provable, devices, mode) as memory:
         if mode in ("all", "gradients"):
             data = provable.data if num_rows is None else _first_rows(provable.data, num_rows)
-            report = verify(provable.build, data, devices=devices, steps=steps, accept=accept, shrink=shrink)
+            options: dict[str, Any] = {"steps": steps, "accept": accept, "shrink": shrink, "on_progress": on_progress}
+            try:
+                report = verify(provable.build, data, devices=devices, **options)
+            except DeviceError as error:
+                raise MachineError(f"--verify={mode}: {error}") from error
             raise_if_stopped()
         return report.merge(memory.result()) if memory else report
 

@@ -34,6 +34,7 @@ from train.setup_record import describe_setup
 from train.stop_signals import raise_if_stopped
 from train.training import SaveInterval, evaluate_on_test_split, run_training
 from train.verification import Subject, verify_loop, verify_recipe
+from train.working import under_way
 
 
 @dataclass(frozen=True)
@@ -131,16 +132,18 @@ def prove(
     values: flags.FlagValues, subject: Subject, devices: Devices, console: Console, folder: RunFolder | None = None
 ) -> tuple[Report, Trainee]:
     """Verifies what ``--verify`` says, the training loop's own step included; returns what it would train, too."""
-    report = verify_recipe(
-        subject,
-        devices,
-        mode=values.verify,
-        accept=values.accept,
-        shrink=values.shrink,
-        num_rows=values.first_rows,
-    )
-    trainee = make_trainee(values, subject, make_strategy(devices), console, folder)
-    report = verify_loop(report, lambda: check_step(subject, trainee), mode=values.verify)
+    with under_way(console, "verifying") as advance:
+        report = verify_recipe(
+            subject,
+            devices,
+            mode=values.verify,
+            accept=values.accept,
+            shrink=values.shrink,
+            num_rows=values.first_rows,
+            on_progress=advance,
+        )
+        trainee = make_trainee(values, subject, make_strategy(devices), console, folder)
+        report = verify_loop(report, lambda: check_step(subject, trainee), mode=values.verify)
     return report, trainee
 
 

@@ -74,10 +74,11 @@ def verify_recipe(
     accept: Sequence[str],
     shrink: bool = True,
     num_rows: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> Report:
     """Verifies what `mode` says, as `prove` does."""
     provable = Provable(subject.build, shard_input_fn(subject.batches), *memory_targets(subject))
-    return prove(provable, devices, mode=mode, accept=accept, shrink=shrink, num_rows=num_rows)
+    return prove(provable, devices, mode=mode, accept=accept, shrink=shrink, num_rows=num_rows, on_progress=on_progress)
 
 
 def verify_loop(report: Report, check_step: Callable[[], Check], *, mode: str) -> Report:

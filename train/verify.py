@@ -50,7 +50,8 @@ def check(recording: "Recording") -> int:
     recording.memory.start(devices, "links")  # after the user's code, which may have settings for TensorFlow
     require_sound_transport(devices, recording.keep_transport)
     recording.memory.begin_phase("verification")
-    with told(f"--target={FLAGS.target} --data={FLAGS.data}"), under_way(recording.console, "verifying"):
+    user_code = told(f"--target={FLAGS.target} --data={FLAGS.data}")
+    with user_code, under_way(recording.console, "verifying") as advance:
         report = prove(
             provable,
             devices,
@@ -59,6 +60,7 @@ def check(recording: "Recording") -> int:
             shrink=FLAGS.shrink,
             steps=FLAGS.check_steps,
             num_rows=FLAGS.first_rows,
+            on_progress=advance,
         )
     recording.report = report = with_command(report, FLAGS, sys.argv[0])
     recording.devices = describe_enforcement(devices, report)

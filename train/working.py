@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from rich.console import Console
@@ -11,10 +11,12 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 Item = TypeVar("Item")
 
@@ -40,12 +42,27 @@ def counted(console: Console, what: str, items: Iterable[Item], total: int) -> I
 
 
 @contextlib.contextmanager
-def under_way(console: Console, what: str) -> Iterator[None]:
-    """On a terminal says what goes on, and since when, while the block runs; nobody knows how long it will take."""
+def under_way(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    """On a terminal says what goes on, and since when, while the block runs.
+
+    Yields:
+      What to call with how many parts are done, and how many there are, where that is known: from then on the time
+      that is left is shown as well.
+    """
     if not console.is_terminal:
-        yield
+        yield lambda done, total: None
         return
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), _TimeLeftColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        progress.add_task(what, total=None)
-        yield
+        task = progress.add_task(what, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+class _TimeLeftColumn(TimeRemainingColumn):
+    """Empty as long as nothing is known of it."""
+
+    def render(self, task: Task) -> Text:
+        """The time that the parts still to be done will take, if they take as long as those that are."""
+        if task.total is None or task.time_remaining is None:
+            return Text("")
+        return Text.assemble("left ", super().render(task))

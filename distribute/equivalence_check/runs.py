@@ -52,6 +52,7 @@ class Run:
         self._traces: dict[Any, Any] = {}
         self.slots: list[Slot] = []
         self.kept: variables.Values = {}  # what is written instead of the reference's values
+        self._written: variables.Values = {}
         self._first_shard = shards[0]
         self._prepared = False
         num_replicas = strategy.num_replicas_in_sync
@@ -104,7 +105,12 @@ class Run:
 
     def write(self, values: variables.Values) -> None:
         """Sets every variable on every replica."""
-        variables.write(self.slots, {**values, **self.kept}, self.strategy)
+        self._written = {**values, **self.kept}
+        variables.write(self.slots, self._written, self.strategy)
+
+    def _shared_with_written(self, key: str, copies: list[np.ndarray]) -> list[np.ndarray]:
+        written = self._written.get(key, ())
+        return variables.shared([written[0], *copies])[1:] if len(written) == 1 else copies
 
     def trace(self, shards: Shards, dynamic: bool = False) -> Any:
         """The step as a graph for batches like `shards`, from the cache where their form was seen before."""
@@ -206,11 +212,13 @@ class Run:
     def step(self, shards: Shards, dynamic: bool = False) -> Evidence:
         """Runs one step from the variables' present values."""
         graph = self.trace(shards, dynamic)
-        before = self.read()
+        before = {key: self._shared_with_written(key, copies) for key, copies in self.read().items()}
         self.recorder.clear()
         self._reset_metrics()
         graph([tensors(shard) for shard in shards])
-        return self._evidence(before, [num_examples(shard) for shard in shards])
+        evidence = self._evidence(before, [num_examples(shard) for shard in shards])
+        self.recorder.clear()  # which holds a copy of each gradient on each replica
+        return evidence
 
     def _reset_metrics(self) -> None:
         for slot in self.slots:
@@ -274,7 +282,7 @@ class Run:
                     seen.setdefault(keys[id(variable)], []).append(array)
             for key, arrays in seen.items():
                 found.setdefault(key, []).append(arrays[0] if len(arrays) == 1 else np.stack(arrays))
-        return found
+        return {key: variables.shared(copies) for key, copies in found.items()}
 
     def _outputs(self) -> dict[str, list[np.ndarray]]:
         found: dict[str, list[np.ndarray]] = {}

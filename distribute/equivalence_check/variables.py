@@ -128,8 +128,14 @@ def components(slot: Slot, strategy: tf.distribute.Strategy) -> Sequence[Any]:
 
 
 def read(slots: Sequence[Slot], strategy: tf.distribute.Strategy) -> dict[str, list[np.ndarray]]:
-    """Every variable's value on every replica."""
-    return {slot.key: [copy.numpy() for copy in components(slot, strategy)] for slot in slots}
+    """Every variable's value on every replica; replicas that agree share one array."""
+    return {slot.key: shared(copy.numpy() for copy in components(slot, strategy)) for slot in slots}
+
+
+def shared(copies: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """The same values; a copy that equals the first to the last bit is the first, so that a large model fits."""
+    first, *others = copies
+    return [first, *(first if same(first, other) else other for other in others)]
 
 
 def write(slots: Sequence[Slot], values: Values, strategy: tf.distribute.Strategy) -> None:

@@ -19,7 +19,8 @@ from . import (
     random_check,
 )
 from .acceptance import accepted_checks, follow_arbiter
-from .inputs import Inputs
+from .host_memory import require_host_memory
+from .inputs import Batch, Inputs
 from .judgement import Findings
 from .sensitivity import excuse_rounding
 from .smallest import Failure, find_smallest
@@ -56,24 +57,29 @@ class Verification:
         self.checks: list[Check] = []
         self.explanations: list[Explanation] = []
         self.notes: list[str] = list(inputs.notes)
-        self.found: list[Findings] = []  # of each batch
+        self.found: list[Findings] = []  # of the first batch, and of others that fail
         self.pairs: list[tuple[Trial, Pair]] = []  # of the first batch, in each dtype
         self.lower: dict[str, Findings] = {}  # of the first batch, in each dtype below the arbiter's
 
-    def report(self, devices: dict[str, Any], shrink: bool) -> Report:
+    def report(self, devices: dict[str, Any], shrink: bool, on_progress: Callable[[int, int], None]) -> Report:
         """Asks every question and collects the answers."""
         begin = time.monotonic()
+        self._on_progress = on_progress
         main, row = self._main_trial()
+        require_host_memory(main.slots, self.num_replicas, tf.as_dtype(main.dtype).size)
+        self._count_parts(main)
         try:
             first = self._batches(main, row)
         except _TooLargeError:
             main, row = self._narrower(f"the replicas run out of memory in {ARBITER}, twice what they train in")
+            self._count_parts(main)
             first = self._batches(main, row)
         self.pairs.append((main, first.pair))
         if main.on_host:
             self.notes.append("the whole batch does not fit on one device: the reference ran on the host's CPU")
         self._lower_precision(main, first)
         self._single_questions(main, first)
+        self._advance()
         self.notes += dict.fromkeys(main.notes)
         found = list(dict.fromkeys(explanation.cause for explanation in self.explanations))
         accepted = [cause for cause in self.accept if cause in found]
@@ -155,9 +161,7 @@ class Verification:
     def _batches(self, trial: Trial, row: Tolerance) -> Findings:
         """Every batch from the initial values; the first one with all steps. Returns the first one's findings."""
         self.found = []
-        for number, batch in enumerate(self.inputs.batches):
-            if batch.suffix == "@uneven" and self.num_replicas == 1:
-                continue
+        for number, batch in enumerate(self._compared_batches()):
             pair = trial.pair(batch, self.steps if number == 0 else 1)
             if number == 0 and trial.dtype == ARBITER and isinstance(pair.error, tf.errors.ResourceExhaustedError):
                 raise _TooLargeError  # of a limit that is meant for training in float32, verification must not die
@@ -170,10 +174,23 @@ class Verification:
                 found.others += communication.communication_checks(trial, found, row)
             excuse_rounding(trial, found, row)
             self._conclude(trial, found, row)
-            self.found.append(found)
+            if number == 0 or any(check.status == "failed" for check in found.checks):
+                self.found.append(found)  # what it rests on is as large as the model, many times over
+            self._advance()
         if all(batch.suffix == "" for batch in self.inputs.batches) or self.num_replicas == 1:
             self._no_uneven(trial.dtype)
         return self.found[0]
+
+    def _compared_batches(self) -> list[Batch]:
+        return [batch for batch in self.inputs.batches if batch.suffix != "@uneven" or self.num_replicas > 1]
+
+    def _count_parts(self, main: Trial) -> None:
+        """Parts are a batch, the first batch in a lower precision, and what is asked once."""
+        self._done, self._num_parts = 0, len(self._compared_batches()) + len(self._lower_dtypes(main)) + 1
+
+    def _advance(self) -> None:
+        self._done += 1
+        self._on_progress(self._done, self._num_parts)
 
     def _replay(self, trial: Trial, found: Findings) -> None:
         """Shard replay; where it is at its wits' end with a program, that is no fault of the program."""
@@ -204,21 +221,26 @@ class Verification:
 
     def _lower_precision(self, main: Trial, first: Findings) -> None:
         """The other dtypes, on the first batch."""
-        for dtype in self.dtypes:
-            if dtype in (main.dtype, ARBITER):
-                continue
-            batch = self.inputs.batches[0]
-            if first.pair.error is not None:
+        for dtype in self._lower_dtypes(main):
+            if first.pair.error is None:
+                self._in_lower_precision(main, first, dtype)
+            else:
                 self._skip(f"gradient_equivalence/{dtype}", "the replicas raised an exception: see execution")
-                continue
-            trial = Trial(self.build, self.strategy, dtype, [batch], main.initial)
-            arbiter = first.pair if main.dtype == ARBITER else None
-            pair = trial.pair(batch)
-            self.pairs.append((trial, pair))
-            found = low_precision.judge_low_precision(trial, pair, arbiter, tolerance(dtype))
-            self.lower[dtype] = found
-            self.checks += follow_arbiter(found, self.checks)
-            self._note_accuracy(found)
+            self._advance()
+
+    def _lower_dtypes(self, main: Trial) -> list[str]:
+        return [dtype for dtype in self.dtypes if dtype not in (main.dtype, ARBITER)]
+
+    def _in_lower_precision(self, main: Trial, first: Findings, dtype: str) -> None:
+        batch = self.inputs.batches[0]
+        trial = Trial(self.build, self.strategy, dtype, [batch], main.initial)
+        arbiter = first.pair if main.dtype == ARBITER else None
+        pair = trial.pair(batch)
+        self.pairs.append((trial, pair))
+        found = low_precision.judge_low_precision(trial, pair, arbiter, tolerance(dtype))
+        self.lower[dtype] = found
+        self.checks += follow_arbiter(found, self.checks)
+        self._note_accuracy(found)
 
     def _note_accuracy(self, found: Findings) -> None:
         own = found.gradients

@@ -188,3 +188,13 @@ class TestPinnedDtype:
         report = verify(program(loss=loss), [batch(12)], strategy=strategy(3), steps=2)
         assert report.ok, str(report)
         assert any("float32" in note for note in report.notes)
+
+
+class TestProgress:
+    @pytest.mark.parametrize(("dtypes", "parts"), [(("float64", "float32"), 4), (("float32",), 3)])
+    def test_is_told_after_each_part(self, dtypes, parts):
+        data = tf.data.Dataset.from_tensor_slices(batch(7)).batch(4)  # the second one is split unevenly
+        told = []
+        options = {"dtypes": dtypes, "shrink": False, "on_progress": lambda *counts: told.append(counts)}
+        verify(compiled(), data, strategy=strategy(2), **options)
+        assert told == [(done, parts) for done in range(1, parts + 1)]

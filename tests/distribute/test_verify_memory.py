@@ -2,9 +2,13 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
-from distribute import Program, verify
+from distribute import DeviceError, Program, verify
+from distribute.equivalence_check import host_memory
+from distribute.equivalence_check.host_memory import needed_mib
+from distribute.equivalence_check.variables import OPTIMIZER, TRAINABLE, Slot
 
 BATCHES = [(np.linspace(-1.0, 1.0, 24, dtype=np.float32).reshape(12, 2), np.ones([12, 1], np.float32))]
 
@@ -72,3 +76,33 @@ class TestOutOfMemory:
             strategy=strategy_of(2),
         )
         assert statuses_of(report)["execution"] == "failed"
+
+
+class TestHostMemory:
+    # Resident memory at its peak, measured on two CPU cores with the nets of benchmarks/wide_net.py.
+    @pytest.mark.parametrize(
+        ("trained", "copies", "num_replicas", "measured_mib"),
+        [
+            (5_926_402, 3, 1, 3_203),
+            (5_926_402, 3, 2, 4_557),
+            (5_926_402, 3, 4, 6_235),
+            (11_796_402, 3, 2, 8_330),
+            (5_926_402, 1, 2, 2_929),
+            (5_926_402, 1, 4, 4_042),
+        ],
+    )
+    def test_is_what_was_measured(self, trained, copies, num_replicas, measured_mib):
+        weights = Slot("kernel", TRAINABLE, tf.zeros([trained]))
+        moments = Slot("moments", OPTIMIZER, tf.zeros([copies - 1, trained]))
+        assert needed_mib([weights, moments], num_replicas, value_bytes=8) == pytest.approx(measured_mib, rel=0.2)
+
+    def test_a_model_that_does_not_fit_is_refused_before_it_fills_the_memory(self, monkeypatch):
+        monkeypatch.setattr(host_memory, "host_memory_mib", lambda: 901)
+
+        def build():
+            model = keras.Sequential([keras.Input([2]), keras.layers.Dense(1000), keras.layers.Dense(1)])
+            model.compile("adam", "mse")
+            return model
+
+        with pytest.raises(DeviceError, match=r"takes some 0\.9 GiB of host memory, and this machine has 0\.9"):
+            verify(build, BATCHES, strategy=tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))

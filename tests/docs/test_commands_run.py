@@ -1,7 +1,7 @@
 """Every command of README, WORKSPACE, CONTRIBUTING and docs/ runs; what takes long is given less to do.
 
-Elsewhere: the tutorials' in test_tutorials.py; those of docs/causes.md, docs/cases.md and docs/doctor.md, which are written by
-a command, in the page's own test.
+Elsewhere: the tutorials' in test_tutorials.py; those of docs/causes.md, docs/cases.md and docs/doctor.md, pages that
+commands write, in the page's own test.
 """
 
 import os

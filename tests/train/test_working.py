@@ -1,6 +1,7 @@
 """What takes long is seen: on a terminal with the time that is left, elsewhere by plain lines, and never in between."""
 
 import io
+import itertools
 import re
 
 from rich.console import Console
@@ -39,8 +40,17 @@ class TestUnderWay:
             pass
         assert re.search(r"verifying.*0:00:00", console.file.getvalue())
 
+    def test_and_the_time_left_once_parts_are_counted(self):
+        clock = itertools.count(0, 10)
+        console = screen(force_terminal=True, get_time=lambda: next(clock))
+        with under_way(console, "verifying") as advance:
+            assert "left" not in console.file.getvalue()
+            advance(1, 4)
+            advance(2, 4)
+        assert re.search(r"left .*0:00:[1-9]", console.file.getvalue())
+
     def test_elsewhere_nothing_is_told(self):
         console = screen()
-        with under_way(console, "verifying"):
-            pass
+        with under_way(console, "verifying") as advance:
+            advance(1, 2)
         assert console.file.getvalue() == ""
