@@ -50,7 +50,9 @@ CAUSES: Mapping[str, Cause] = {
     "loss_summed_over_replicas": Cause(
         "each replica takes the mean over its own shard, and the gradients of all replicas are then summed",
         "divide by the global batch: tf.nn.compute_average_loss(per_example, global_batch_size=B), or"
-        f" {LIBRARY}.global_mean(per_example); in a compiled model let the loss function return one value per example",
+        f" {LIBRARY}.global_mean(per_example); in a compiled model let the loss function return one value per example,"
+        f" and leave the mean to Keras; one over anything but the examples, such as the sum of their weights, to"
+        f" {LIBRARY}.GlobalMean: weights as third element of the batch, reduction='mean_with_sample_weight'",
     ),
     "loss_divided_twice": Cause(
         "the loss is divided by the number of replicas once too often",
