@@ -52,7 +52,8 @@ def verify(
       The report; `Report.raise_if_failed` turns a failed one into an exception.
 
     Raises:
-      ValueError: an argument that cannot be used, no batch, or a `build` that makes other variables each time.
+      ValueError: an argument that cannot be used, no batch, or a `build` that makes other variables each time, or none
+        and returns what was made outside of it.
       TypeError: `build` returns neither a compiled model nor a `Program`, or is one; `data` is none of these, or one
         batch, (x, y), in the place of a list of batches.
       RuntimeError: called inside a strategy's scope.

@@ -7,7 +7,7 @@ import tensorflow as tf
 from distribute import first_rows
 from distribute.equivalence_check.inputs import read_inputs
 
-from .programs import batch, check, compiled, failed, program, quick, strategy
+from .programs import batch, check, compiled, failed, program, quick, squared_error, strategy
 
 
 def pipeline(*, shard, per_replica=4, examples=32, shuffle=False):
@@ -71,6 +71,20 @@ class TestListOfBatches:
     def test_data_that_cannot_be_used_is_refused(self, data, message):
         with pytest.raises(ValueError, match=message):
             quick(program(), data)
+
+    def test_only_a_replica_without_examples_fails_for_want_of_them(self):
+        def demanding(least):
+            def loss(model, x, y):
+                if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+                    tf.debugging.assert_greater_equal(tf.shape(x)[0], least)
+                return squared_error(model, x, y)
+
+            return quick(program(loss=loss), [batch(9), batch(1)])
+
+        report = demanding(least=1)
+        assert failed(report) == {"execution@2", "gradient_equivalence/float64@2"}
+        assert report.causes == ("empty_replica",)
+        assert not demanding(least=100).causes
 
 
 class TestDataOfAnotherKind:
