@@ -29,7 +29,8 @@ def assert_equivalent(
 
     Args:
       build: see `verify`, as for all others.
-      data: a list of global batches, a Dataset of such, or a callable of an `InputContext`.
+      data: a list of global batches, a Dataset of such, a callable without parameters that returns either, or one of an
+        `InputContext`.
       devices: what `split_device` returned; without it and `strategy`, the split of this process, else two.
       steps: consecutive updates on the first batch that are compared as well.
       dtypes: float64 decides; float32 is held to the reference's own accuracy.

@@ -64,8 +64,9 @@ def diagnose(trial: Trial, found: Findings, row: Tolerance) -> Diagnosis:
 
 
 def _failed_run(case: Case) -> list[Explanation]:
+    """An empty replica, where the step runs once every replica has examples."""
     sizes = case.batch.sizes
-    if 0 not in sizes:
+    if 0 not in sizes or not case.same_shards:
         return []
     evidence = f"the replicas raised {type(case.found.pair.error).__name__}, one device did not; shard sizes {sizes}"
     return [Explanation("empty_replica", evidence)]

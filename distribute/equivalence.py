@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from .causes import CAUSES
@@ -36,7 +37,8 @@ def verify(
     Args:
       build: called without arguments in each strategy's scope; returns a compiled `keras.Model` or a `Program`.
       data: a list of global batches (nested arrays, leading axis = example), a `tf.data.Dataset` of global
-        batches, or a callable ``tf.distribute.InputContext -> tf.data.Dataset`` of per-replica batches.
+        batches, a callable without parameters that returns either, or a callable
+        ``tf.distribute.InputContext -> tf.data.Dataset`` of per-replica batches.
       devices: what `split_device` returned; without it and `strategy`, the split of this process, else two.
       steps: consecutive updates on the first batch that are compared as well.
       dtypes: float64 decides; float32 is held to the reference's own accuracy.
@@ -50,8 +52,10 @@ def verify(
       The report; `Report.raise_if_failed` turns a failed one into an exception.
 
     Raises:
-      ValueError: an argument that cannot be used, no batch, or a `build` that makes other variables each time.
-      TypeError: `build` returns neither a compiled model nor a `Program`, or `data` is none of the three.
+      ValueError: an argument that cannot be used, no batch, or a `build` that makes other variables each time, or none
+        and returns what was made outside of it.
+      TypeError: `build` returns neither a compiled model nor a `Program`, or is one; `data` is none of these, or one
+        batch, (x, y), in the place of a list of batches.
       RuntimeError: called inside a strategy's scope.
       DeviceError: so large a model, on so many replicas, does not fit in this machine's memory.
       Exception: whatever `build` or the single-device run raises, with a note added.
@@ -71,6 +75,8 @@ def _tell_nobody(done: int, total: int) -> None:
 def _check_options(
     build: Any, devices: Any, steps: int, dtypes: Sequence[str], strategy: Any, accept: Sequence[str]
 ) -> None:
+    if isinstance(build, keras.Model):
+        raise TypeError("build is a model: give a function that makes one, `lambda: make_model()`")
     if not callable(build):
         raise TypeError(f"build is a {type(build).__name__}: give a function that returns a fresh model or Program")
     if devices is not None and strategy is not None:

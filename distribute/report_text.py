@@ -119,17 +119,21 @@ def _figures(check: "Check") -> str:
 
 
 def _passed(checks: Sequence["Check"]) -> list[str]:
-    """A row for each question; the worst figure of the further batches (``@2``, ``@uneven``) beside the first's."""
+    """A row for each question; the worst figure of the further batches (``@2``, ``@uneven``) beside the first's.
+
+    Where the first batch did not pass, the row has the name of the further one.
+    """
     if not checks:
         return []
     by_question: dict[str, list[Check]] = {}
     for check in checks:
         by_question.setdefault(check.name.partition("@")[0], []).append(check)
-    lines = [f"        {'':<34}{'observed':>10}{'allowed':>10}  other batches"]
-    for question, (first, *others) in by_question.items():
+    width = max(34, *(len(first.name) for first, *_ in by_question.values()))
+    lines = [f"        {'':<{width}}{'observed':>10}{'allowed':>10}  other batches"]
+    for first, *others in by_question.values():
         further = [check.observed for check in others if check.observed is not None]
         worst = f"{max(further):>15.2g}" if further else ""
-        lines.append(f"passed  {question:<34}{_number(first.observed)}{_number(first.allowed)}{worst}".rstrip())
+        lines.append(f"passed  {first.name:<{width}}{_number(first.observed)}{_number(first.allowed)}{worst}".rstrip())
     return lines
 
 

@@ -62,18 +62,13 @@ def report_of(name: str, side: str, devices: Callable[[int], Devices], **options
     strategy = getattr(module, f"{side}_strategy", None)
     where = {"devices": chosen} if strategy is None else {"strategy": strategy(chosen)}
     accept = getattr(module, "accept", ())
-    return verify(getattr(module, side), _data(module, side), accept=accept, **where, **options)
+    data = getattr(module, f"{side}_batches", None) or module.batches
+    return verify(getattr(module, side), data, accept=accept, **where, **options)
 
 
 def program(name: str) -> ModuleType:
     """The module of one cause."""
     return importlib.import_module(f"docs.causes.{name}")
-
-
-def _data(module: ModuleType, side: str) -> Any:
-    """A list, or what a function without arguments returns, or a function of an `InputContext` itself."""
-    data = getattr(module, f"{side}_batches", None) or module.batches
-    return data() if callable(data) and not data.__code__.co_argcount else data
 
 
 def contents() -> str:

@@ -72,7 +72,8 @@ class Case:
     def same_shards(self) -> Sequence[tuple[Gradients, Gradients]]:
         """(one device, replicas) where every replica gets the same shard: twice, with different examples.
 
-        Whatever depends on how examples differ between replicas is gone there.
+        Whatever depends on how examples differ between replicas is gone there, and no replica is empty. There is none
+        where the replicas raise an exception.
         """
         return [
             (first_copies(pair.reference[0].gradients), first_copies(pair.candidate[0].gradients))

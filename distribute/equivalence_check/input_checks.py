@@ -1,5 +1,7 @@
 """The check that the replicas together saw each example once."""
 
+import dataclasses
+
 from ..causes import Explanation
 from ..report import Check
 from . import coverage as counting
@@ -10,7 +12,35 @@ NAME = "input_coverage"
 
 
 def coverage(inputs: Inputs, num_replicas: int) -> tuple[Check, list[Explanation], list[str]]:
-    """The check, its explanations and notes."""
+    """The check, its explanations and notes.
+
+    What pads a batch may be copies of other rows each time that a shuffled data set is read: where rows do not come as
+    one reader yields them, it is those with a weight in the loss that are judged. Since a step of one's own may read
+    something else from where weights stand, what fails passes then only where each of these comes exactly once.
+    """
+    found = _judged(inputs, num_replicas)
+    status = found[0].status
+    padded = _without_padding(inputs)
+    if padded is None or status == "skipped" or status == "passed" and not found[2]:
+        return found
+    check, explained, notes = _judged(padded, num_replicas)
+    if check.status != status and (check.status != "passed" or notes):
+        return found
+    return dataclasses.replace(check, detail=f"{check.detail}; rows of weight 0 are left out"), explained, notes
+
+
+def _without_padding(inputs: Inputs) -> Inputs | None:
+    """The same without the rows of weight 0, read no more; None where there are none, or no others."""
+    truth, delivered, workers = (
+        None if counts is None else counting.weighted(counts)
+        for counts in (inputs.truth, inputs.delivered, inputs.workers)
+    )
+    if not truth or truth == inputs.truth:
+        return None
+    return dataclasses.replace(inputs, truth=truth, delivered=delivered, workers=workers, read_again=None)
+
+
+def _judged(inputs: Inputs, num_replicas: int) -> tuple[Check, list[Explanation], list[str]]:
     sizes = inputs.batches[0].sizes
     shards = f"shard sizes {sizes}"
     if inputs.delivered is None:

@@ -1,5 +1,9 @@
-"""The three doors for data: a list of global batches, a `tf.data.Dataset`, a callable of an `InputContext`."""
+"""The three doors for data: a list of global batches, a `tf.data.Dataset`, a callable of an `InputContext`.
 
+A callable without parameters returns what goes through one of them.
+"""
+
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -9,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..batches import join, num_examples
+from ..data_argument import dataset_of, recognised
 from ..source_lines import defined_at
 from .coverage import Counts, counted
 
@@ -79,14 +84,17 @@ def first_rows(data: Any, num_rows: int) -> list[Any]:
     """The first examples of the first batch of `data`, as a list of one global batch: a smaller case for `verify`.
 
     Args:
-      data: what `verify` takes: a list of global batches, a Dataset, or a callable of an `InputContext`.
+      data: what `verify` takes: a list of global batches, a Dataset, a callable of an `InputContext`, or one without
+        parameters.
       num_rows: how many examples.
 
     Raises:
-      ValueError: the first batch has fewer examples, or there is none.
+      ValueError: the first batch has fewer examples, or there is none, or the data set is not batched.
+      TypeError: `data` is none of these.
     """
+    data = recognised(data)
     if callable(data) and not isinstance(data, tf.data.Dataset):
-        data = data(tf.distribute.InputContext())
+        data = dataset_of(data, tf.distribute.InputContext())
     batch = next(iter(data), None)
     if batch is None:
         raise ValueError("data holds no batch: give at least one global batch")
@@ -100,19 +108,15 @@ def read_inputs(data: Any, strategy: tf.distribute.Strategy) -> Inputs:
     """Reads the batches to be checked.
 
     Raises:
-      ValueError: no batch, or arrays of one batch with unequal leading axes.
-      TypeError: neither a list, nor a data set, nor a callable.
+      ValueError: no batch, arrays of one batch with unequal leading axes, or a data set that is not batched.
+      TypeError: neither a list, nor a data set, nor a callable, or one batch in the place of a list of batches.
     """
+    data = recognised(data)
     if isinstance(data, tf.data.Dataset):
         return _from_dataset(data, strategy)
     if isinstance(data, list | tuple):
         return _from_list(data, strategy.num_replicas_in_sync)
-    if callable(data):
-        return replace(_from_callable(data, strategy), location=defined_at(data))
-    raise TypeError(
-        f"data is a {type(data).__name__}: give a list of global batches, a tf.data.Dataset of global batches,"
-        " or a callable that takes a tf.distribute.InputContext and returns a tf.data.Dataset"
-    )
+    return replace(_from_callable(functools.partial(dataset_of, data), strategy), location=defined_at(data))
 
 
 def _from_list(data: Sequence[Any], num_replicas: int) -> Inputs:
@@ -150,7 +154,7 @@ def _from_dataset(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) ->
     return _joined(delivered, truth, ended, None, lambda: _epoch_counts([dataset])[0])
 
 
-def _from_callable(make: Callable[[Any], Any], strategy: tf.distribute.Strategy) -> Inputs:
+def _from_callable(make: Callable[[Any], tf.data.Dataset], strategy: tf.distribute.Strategy) -> Inputs:
     num_replicas = strategy.num_replicas_in_sync
     delivered = _Epoch(strategy.distribute_datasets_from_function(make), strategy)
 

@@ -64,6 +64,20 @@ class Run:
             building(self.places),
         ):
             self.subject = Subject(build())
+            if num_replicas > 1:
+                self._check_made_here()
+
+    def _check_made_here(self) -> None:
+        """Variables that were made outside of the strategy's scope have one copy, which replicas cannot train."""
+        trained = [variable for part in self.subject.parts for variable in _trainable(part)]
+        held = [variable for optimizer in self.subject.optimizers for variable in optimizer.variables]
+        for what, given in (("model", trained), ("optimizer", held)):
+            for variable in map(observe.unwrapped, given):
+                if not self.strategy.extended.variable_created_in_scope(variable):
+                    raise ValueError(
+                        f"build() must create the {what}: it returned one that was made outside of it"
+                        f" (variable {variable.name})"
+                    )
 
     def place(self, kind: str) -> str:
         """The user's line for this kind of call in the step, or the `compile()` that stands for it."""

@@ -23,6 +23,7 @@ from .trial import Trial
 
 _PARTS = ("gradient", "update", "state")
 _SYNC = "replica_sync"
+_CLIPPED = "clip_before_all_reduce"  # which is an optimizer's own doing, or is undone by wrapping it
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def _described(failure: Failure, best: _Case) -> Smallest:
     wrong, compared = _wrong_variables(best.found, part, tolerance(trial.dtype).relative)
     fewer_rows = best.num_rows < sum(failure.found.pair.batch.sizes)
     claims = (
-        ("the optimizer", part == "gradient"),
+        ("the optimizer", part == "gradient" and _CLIPPED not in failure.causes),
         (f"the dtype ({' and '.join(failure.fails_in)} alike)", len(failure.fails_in) > 1 and part == "gradient"),
         ("the number of replicas", best.num_replicas < trial.num_replicas and not best.passing_replicas),
         ("the batch size", fewer_rows and not best.passing_rows),

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..batches import num_examples
+from ..data_argument import dataset_of, recognised
 
 
 def first_shards(data: Any, num_replicas: int) -> list[Any]:
@@ -18,14 +19,16 @@ def first_shards(data: Any, num_replicas: int) -> list[Any]:
       num_replicas: over how many replicas the batch is split.
 
     Raises:
-      ValueError: there is no batch, or the batch holds something other than dense arrays of one leading
-      length.
+      ValueError: there is no batch, the batch holds something other than dense arrays of one leading length,
+        or the data set is not batched.
+      TypeError: `data` is none of these.
     """
+    data = recognised(data)
     if callable(data):
         context = tf.distribute.InputContext(
             num_input_pipelines=1, input_pipeline_id=0, num_replicas_in_sync=num_replicas
         )
-        shards = [_to_numpy(batch) for batch in itertools.islice(iter(data(context)), num_replicas)]
+        shards = [_to_numpy(batch) for batch in itertools.islice(iter(dataset_of(data, context)), num_replicas)]
     else:
         shards = [_to_numpy(batch) for batch in itertools.islice(iter(data), 1)]
     if not shards or num_examples(shards[0]) == 0:

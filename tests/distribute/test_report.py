@@ -17,6 +17,15 @@ class TestReport:
         assert str(report).splitlines()[0].startswith("FAILED: 2 replicas")
         assert len(str(report).splitlines()) <= 40
 
+    def test_question_that_passed_in_a_further_batch_alone_is_shown_with_that_batch(self):
+        def row(text, question):
+            return next(line.split()[1:] for line in text.splitlines() if line.startswith(f"passed  {question}"))
+
+        checks = [Check("metrics/loss", "failed", 1.0, 1e-7), Check("metrics/loss@uneven", "passed", 0.25, 1e-7)]
+        assert row(str(Report(checks=checks)), "metrics/loss") == ["metrics/loss@uneven", "0.25", "1e-07"]
+        checks = [Check("metrics/loss", "passed", 0.5, 1.0), Check("metrics/loss@uneven", "passed", 0.25, 1.0)]
+        assert row(str(Report(checks=checks)), "metrics/loss") == ["metrics/loss", "0.5", "1", "0.25"]
+
     def test_variables_are_complete(self):
         report = verify(compiled(), [batch()], strategy=strategy(2), dtypes=("float64",))
         keys = {"path", "shape", "dtype", "relative_l2", "max_abs", "ratio", "cosine"}

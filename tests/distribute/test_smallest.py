@@ -21,8 +21,8 @@ def local_mean(model, x, y):
     return tf.reduce_mean(tf.square(model(x) - tf.cast(y, model.compute_dtype)))
 
 
-def smallest(build, data, num_replicas):
-    report = verify(build, data, strategy=strategy(num_replicas))
+def smallest(build, data, num_replicas, **options):
+    report = verify(build, data, strategy=strategy(num_replicas), **options)
     assert report.smallest is not None, str(report)
     return report, report.smallest
 
@@ -36,6 +36,12 @@ class TestSmallest:
             assert what in " ".join(one.does_not_matter)
         assert one.rerun in str(report)
         assert report.to_dict()["smallest_failure"]["num_rows"] == 2
+
+    def test_optimizer_that_clips_does_matter(self):
+        build = program(make_optimizer=lambda rate: keras.optimizers.SGD(rate, global_clipnorm=0.01))
+        report, one = smallest(build, [batch(4)], 2, dtypes=("float64",))
+        assert report.causes == ("clip_before_all_reduce",)
+        assert one.does_not_matter == ["the batch size"]
 
     def test_only_uneven_batches_fail(self):
         _, one = smallest(compiled(), [batch(12), batch(11)], 2)

@@ -1,8 +1,13 @@
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from .programs import batch, check, compiled, failed, program, quick
+from distribute import first_rows
+from distribute.equivalence_check.inputs import read_inputs
+
+from .programs import batch, check, compiled, failed, program, quick, squared_error, strategy
 
 
 def pipeline(*, shard, per_replica=4, examples=32, shuffle=False):
@@ -67,9 +72,68 @@ class TestListOfBatches:
         with pytest.raises(ValueError, match=message):
             quick(program(), data)
 
-    def test_data_of_another_kind_is_refused(self):
-        with pytest.raises(TypeError, match="InputContext"):
-            quick(program(), 7)
+    def test_only_a_replica_without_examples_fails_for_want_of_them(self):
+        def demanding(least):
+            def loss(model, x, y):
+                if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+                    tf.debugging.assert_greater_equal(tf.shape(x)[0], least)
+                return squared_error(model, x, y)
+
+            return quick(program(loss=loss), [batch(9), batch(1)])
+
+        report = demanding(least=1)
+        assert failed(report) == {"execution@2", "gradient_equivalence/float64@2"}
+        assert report.causes == ("empty_replica",)
+        assert not demanding(least=100).causes
+
+
+class TestDataOfAnotherKind:
+    def examples(self):
+        x, y = batch(12)
+        return x, y, np.ones(12, "float32")
+
+    def test_is_refused(self):
+        for data in (7, self.examples()[0], {"x": self.examples()[0]}):
+            with pytest.raises(TypeError, match=r"\[\(x, y\)\].*InputContext"):
+                quick(program(), data)
+
+    def test_what_fit_takes_is_answered_with_what_to_give(self):
+        x, y, w = self.examples()
+        for data, message in (
+            ((x, y), "a tuple of 2 arrays: give a list of global batches, [(x, y)], or"),
+            ((x, tf.constant(y), w), "a tuple of 3 arrays: give a list of global batches, [(x, y, w)], or"),
+            (({"a": x}, y), "a tuple (dict, ndarray): give a list of global batches, [(x, y)], or"),
+            ((x, None), "a tuple (ndarray, NoneType): give a list of global batches, [(x, y)], or"),
+            (lambda: (x, y), "a tuple of 2 arrays"),
+        ):
+            with pytest.raises(TypeError, match=re.escape(message)):
+                quick(program(), data)
+            with pytest.raises(TypeError, match=re.escape(message)):
+                first_rows(data, 3)
+
+    def test_tuple_of_batches_is_read_as_a_list_of_them(self):
+        x, y, _ = self.examples()
+        for data, sizes in (
+            (((x, y), (x[:5], y[:5])), [12, 5]),
+            ((x, x[:5]), [12, 5]),
+            (({"a": x}, {"a": x}), [12, 12]),
+            ([x, x], [12, 12]),
+            ([(x, y)], [12]),
+            ((x,), [12]),
+        ):
+            assert [sum(one.sizes) for one in read_inputs(data, strategy(2)).batches] == sizes
+
+    def test_data_set_that_is_not_batched_is_refused(self):
+        x, y, _ = self.examples()
+        for labels in (y, y[:, 0]):
+            dataset = tf.data.Dataset.from_tensor_slices((x, labels))
+            for data in (dataset, lambda context, dataset=dataset: dataset, lambda *, dataset=dataset: dataset):
+                with pytest.raises(ValueError, match=r"leading axis of examples.*\.batch\(B\)"):
+                    quick(program(), data)
+
+    def test_model_in_the_place_of_build_is_refused(self):
+        with pytest.raises(TypeError, match=r"build is a model: give a function that makes one"):
+            quick(compiled()(), [batch(12)])
 
 
 class TestDataset:
@@ -101,7 +165,33 @@ class TestDataset:
         assert "one replica" in check(report, "gradient_equivalence/float64@uneven").detail
 
 
+class TestFunctionWithoutParameters:
+    def test_returns_a_list_or_a_data_set(self):
+        dataset = tf.data.Dataset.from_tensor_slices(batch(19)).batch(16)
+        for returned, sizes in (([batch(12)], [12]), (dataset, [16, 3])):
+            inputs = read_inputs(lambda *, returned=returned: returned, strategy(2))
+            assert [sum(one.sizes) for one in inputs.batches] == sizes
+        assert first_rows(lambda: [batch(12)], 3)[0][0].shape == (3, 6)
+
+    def test_is_taken_by_verify(self):
+        assert quick(program(), lambda: [batch(12)]).ok
+
+    def test_with_a_parameter_it_is_one_of_an_input_context(self):
+        seen = []
+
+        def make(context=None):
+            seen.append(context)
+            return tf.data.Dataset.from_tensor_slices(batch(8)).batch(4)
+
+        read_inputs(make, strategy(2))
+        assert all(isinstance(context, tf.distribute.InputContext) for context in seen)
+
+
 class TestInputFunction:
+    def test_list_in_the_place_of_a_data_set_is_refused(self):
+        with pytest.raises(TypeError, match=r"returned an object of type list: return a tf\.data\.Dataset"):
+            quick(program(), lambda context: [batch(12)])
+
     @pytest.mark.parametrize("shuffle", [False, True])
     def test_sharded_pipeline_passes(self, shuffle):
         report = quick(program(), pipeline(shard=True, shuffle=shuffle))

@@ -123,6 +123,12 @@ class TestExceptionsOfTheUser:
         with pytest.raises(ValueError, match=r"kernel.*has shape"):
             verify(program(model), [batch()], strategy=strategy(2))
 
+    def test_build_that_returns_what_was_made_outside_of_it(self):
+        model, optimizer = compiled()(), keras.optimizers.SGD(0.1)
+        for build, what in ((lambda: model, "model"), (program(make_optimizer=lambda _: optimizer), "optimizer")):
+            with pytest.raises(ValueError, match=f"must create the {what}: it returned one that was made outside"):
+                verify(build, [batch()], strategy=strategy(2))
+
     def test_step_that_returns_no_loss(self):
         def build():
             plain = program()()
