@@ -48,7 +48,10 @@ LESS = {
     "train/policies.py": "--steps=10 --limits=1024,64",
     "train/scaling.py": "--step_ms=20 --gradient_mib=1",
 }
-EXIT_CODES = {"--memory_limit=20": 3}
+EXIT_CODES = {
+    "--memory_limit=20 ": (3,),
+    "--minutes=0.2": (0, 1),  # too short for its verdict
+}
 # They write a page, or a picture of one; the page's own test runs them.
 WRITERS = "-m docs.make_"
 
@@ -104,6 +107,6 @@ def test_runs(program, arguments, clone, tmp_path):
     if program == "train/main.py":
         given += f" --output_dir={tmp_path}"  # one that holds another run is refused
     result = run(program, given + pipe + reader, clone)
-    expected = next((code for flag, code in EXIT_CODES.items() if flag in given), 0)
-    assert result.returncode == expected, result.stdout + result.stderr
+    expected = next((codes for flag, codes in EXIT_CODES.items() if flag in given), (0,))
+    assert result.returncode in expected, result.stdout + result.stderr
     assert "Traceback" not in result.stderr
