@@ -253,7 +253,7 @@ class TestRefusals:
             ("step:build", "data:batches", ["AttributeError", "Dens", "(step.py:3)"]),
             ("job:build", "data:batches", ["SystemExit: usage: job.py DATA", "(job.py:3)"]),
             ("models.net:compiled", "data:no", ["has no 'no'"]),
-            ("models.net:compiled", "data:number", ["data is a int"]),
+            ("models.net:compiled", "data:number", ["data is of type int"]),
             ("data:dataset", "data:batches", ["must return a compiled keras.Model or a Program"]),
             ("models.net:fails_in_build", "data:batches", ["KeyError: 'width'", "(models/net.py:%d)"]),
             ("models.net:fails_in_step", "data:batches", ["IndexError", "(models/net.py:%d)"]),
