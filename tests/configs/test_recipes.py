@@ -14,7 +14,7 @@ from train import stages
 from train.sharding import shard_input_fn
 
 # What `make test` can afford; the others take tens of seconds each.
-QUICK = {("line", 3), ("mixed_precision", 2)}
+QUICK = {("line", 3)}
 
 # What needs no download, with the flags that stand in its docstring, and the least that each was seen to reach.
 RESULTS = {

@@ -25,6 +25,7 @@ class TestTakeLimitAtOnce:
         assert result.returncode == 0, result.stderr
         assert result.stdout.splitlines() == ["True", "(7077888,)"]
 
+    @pytest.mark.proof
     def test_without_it_the_first_region_is_lost_to_a_large_tensor(self):
         result = run_python(textwrap.dedent(CODE.replace("    take_limit_at_once(32, devices.names[0])\n", "")))
         assert "OOM when allocating" in result.stderr
