@@ -2,6 +2,8 @@
 
 import textwrap
 
+import pytest
+
 from tests.process import run_python
 
 CODE = """
