@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from ..causes import Explanation
 from ..report import Check
-from . import checks, observe, variables
+from . import checks, observe, step_graphs, variables
 from .compare import compared
 from .observe import Recorder
 from .patching import patched
@@ -37,7 +37,7 @@ def _looks_for_overflow(trial: Trial) -> bool:
     scaling = keras.optimizers.LossScaleOptimizer
     if any(isinstance(optimizer, scaling) for optimizer in trial.reference.recorder.optimizers):
         return True
-    operations = trial.reference.operations()
+    operations = step_graphs.operations(trial.reference.graphs)
     return bool(operations & _LOOKS) and not operations & _STOPS
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -151,27 +150,10 @@ class Run:
             with self._setting(), self.strategy.scope():
                 optimizer.build(trained)
 
-    def operations(self) -> set[str]:
-        """The types of all operations of the step, those of its branches, loops and functions among them."""
-        found = set()
-        for graph, _ in self._traces.values():
-            fields = {field.name: value for field, value in graph.graph.as_graph_def().ListFields()}
-            functions = fields["library"].function if "library" in fields else ()
-            nodes = itertools.chain(fields["node"], *(one.node_def for one in functions))
-            found |= {node.op for node in nodes}
-        return found
-
-    def narrower_gradients(self) -> set[str]:
-        """Dtypes narrower than the run's own through which its gradient passes, such as a loss taken in float32."""
-        found = set()
-        for graph, _ in self._traces.values():
-            for op in graph.graph.get_operations():
-                # The backward half of a narrowing cast widens; a scalar's rounding is a common ratio, not noise.
-                if op.type == "Cast" and "gradient_tape/" in op.name and op.outputs[0].shape.rank != 0:
-                    source, target = op.get_attr("SrcT"), op.get_attr("DstT")
-                    if source.is_floating and source.size < target.size:
-                        found.add(source.name)
-        return found
+    @property
+    def graphs(self) -> list[tf.Graph]:
+        """Those of the step, one for each form of batch that was traced."""
+        return [graph.graph for graph, _ in self._traces.values()]
 
     def run_drawing(self, shards: Shards) -> Recorder:
         """One step with its randomness left in; the recorder holds what was drawn."""

@@ -15,6 +15,7 @@ from .evidence import Evidence
 from .inputs import Batch
 from .references import ReplayRun
 from .runs import Run
+from .step_graphs import narrower_gradients
 from .subject import Subject
 from .tolerances import tolerance
 from .variables import Slot, Values
@@ -107,7 +108,7 @@ class Trial:
     def pinned_dtype(self) -> str | None:
         """The dtype that the program keeps although Keras was told another one: in variables, or in its gradient."""
         trained = {slot.dtype for slot in self.slots if slot.role == variables.TRAINABLE and slot.floating}
-        kept = (trained | self.reference.narrower_gradients()) - {self.dtype}
+        kept = (trained | narrower_gradients(self.reference.graphs)) - {self.dtype}
         return max(kept, key=lambda dtype: tolerance(dtype).relative, default=None)
 
     def afresh(self, seed: int) -> "Trial":

@@ -8,7 +8,7 @@ import tensorflow as tf
 from distribute import DeviceError, Program, verify
 from distribute.equivalence_check import host_memory
 from distribute.equivalence_check.host_memory import needed_mib
-from distribute.equivalence_check.variables import OPTIMIZER, TRAINABLE, Slot
+from distribute.equivalence_check.variables import OPTIMIZER, TRAINABLE, Slot, shared
 
 BATCHES = [(np.linspace(-1.0, 1.0, 24, dtype=np.float32).reshape(12, 2), np.ones([12, 1], np.float32))]
 
@@ -106,3 +106,9 @@ class TestHostMemory:
 
         with pytest.raises(DeviceError, match=r"takes some 0\.9 GiB of host memory, and this machine has 0\.9"):
             verify(build, BATCHES, strategy=tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
+
+    def test_replicas_that_agree_share_one_array(self):
+        value = np.array([0.0, np.nan])
+        first, same, other = shared([value, value.copy(), np.array([-0.0, np.nan])])
+        assert same is first
+        assert other is not first
