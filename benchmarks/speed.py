@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--steps", type=int, default=200, help="steps on the clock")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", default="", help="a Python with PyTorch and JAX; without it they are left out")
-    parser.add_argument("--onednn", default="0,1", help="1: with TF_ENABLE_ONEDNN_OPTS=1, 0: without")
+    parser.add_argument("--onednn", default="0,1", help="yardsticks: 1 with TF_ENABLE_ONEDNN_OPTS=1, 0 without")
     options = parser.parse_args(arguments)
     options.out.mkdir(parents=True, exist_ok=True)
     replicas, onednn = ([int(number) for number in text.split(",")] for text in (options.replicas, options.onednn))
@@ -59,11 +59,7 @@ def contestants(replicas: Sequence[int], peers: str, onednn_choices: Sequence[in
             Contestant(f"tf.function loop{suffix}", "tf_loop", {"onednn": onednn}),
         )
     ]
-    ours = [
-        Contestant(f"this project, N={number}{', oneDNN' * onednn}", "ours", {"replicas": number, "onednn": onednn})
-        for number in replicas
-        for onednn in onednn_choices
-    ]
+    ours = [Contestant(f"this project, N={number}", "ours", {"replicas": number}) for number in replicas]
     several = [number for number in replicas if 1 < number <= 4]
     mirrored = [
         Contestant(f"MirroredStrategy fit, N={number}", "keras_fit", {"replicas": number}) for number in several

@@ -217,7 +217,7 @@ class _Watch:
           MachineError: somebody did not come, or the child was stopped.
         """
         now = time.monotonic()
-        if not any(child.status() == psutil.STATUS_STOPPED for child in psutil.Process().children()):
+        if not any(map(_is_stopped, psutil.Process().children())):
             self._seen_running = now
         if now - self._seen_running > self._notice_timeout_s:
             raise MachineError(
@@ -227,6 +227,13 @@ class _Watch:
         if now < self._deadline:
             return 0
         raise _did_not_come(self._member, self._timeout_s)
+
+
+def _is_stopped(process: psutil.Process) -> bool:
+    try:
+        return bool(process.status() == psutil.STATUS_STOPPED)
+    except psutil.Error:  # it has just ended
+        return False
 
 
 def _did_not_come(member: Member, timeout_s: float) -> MachineError:

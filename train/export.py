@@ -6,6 +6,7 @@ again and compared before it takes the place of an older export.
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,12 +30,16 @@ def require_exportable(path: Path) -> None:
     """Refuses a place that cannot be written to, before the hours of training and not after them.
 
     Raises:
-      InputError: another suffix than ``.keras``, no such folder, or something else is there that would be lost.
+      InputError: another suffix than ``.keras``, no such folder, one that may not be written to, or something else is
+        there that would be lost.
     """
     if path.suffix in (".h5", ".hdf5"):
         raise InputError(f"--export={path}: {path.suffix} is not written: name a FILE.keras, or a folder")
-    if not path.absolute().parent.is_dir():
-        raise InputError(f"--export={path}: there is no folder {path.absolute().parent}: make it, or name another")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise InputError(f"--export={path}: there is no folder {folder}: make it, or name another")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"--export={path}: {folder} may not be written to: name another")
     if _is_file(path) and path.is_dir():
         raise InputError(f"--export={path} is a folder: move it away, or name another FILE.keras")
     if not _is_file(path) and not _may_be_replaced(path):

@@ -26,13 +26,19 @@ def define_device_flags(*, least_replicas: int = 1) -> None:
         lower_bound=1,
     )
     flags.DEFINE_integer("memory_limit", None, "Memory of each virtual GPU, in `MiB`.", lower_bound=1)
-    flags.DEFINE_enum("device", "auto", ["auto", "gpu", "cpu"], "What to split. auto: GPUs where there are any.")
+    define_device_flag()
     flags.DEFINE_enum(
         "memory_policy",
         None,
         ["default", "growth", "limit"],
         "TensorFlow's memory policy. Default: limit when a limit is given or a GPU is split, else default.",
     )
+
+
+@in_group("devices")
+def define_device_flag() -> None:
+    """Which kind of device to take, for a script that splits none."""
+    flags.DEFINE_enum("device", "auto", ["auto", "gpu", "cpu"], "What to split. auto: GPUs where there are any.")
 
 
 @in_group("devices")

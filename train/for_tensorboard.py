@@ -102,6 +102,8 @@ def open_observers(
 
 def _device_names(strategy: tf.distribute.Strategy) -> list[str]:
     """As `distribute.Devices` names them: ``GPU:0``."""
+    if strategy.num_replicas_in_sync == 1:  # TensorFlow's default strategy, which has no devices of its own
+        return ["GPU:0" if tf.config.list_logical_devices("GPU") else "CPU:0"]
     specs = [tf.DeviceSpec.from_string(device) for device in strategy.extended.worker_devices]
     return [f"{spec.device_type or 'CPU'}:{spec.device_index or 0}" for spec in specs]
 

@@ -6,7 +6,8 @@ import time
 
 from absl import flags
 
-from distribute import make_strategy, split_device
+from distribute import DeviceError, make_strategy, split_device
+from train.errors import MachineError
 from train.from_flags import configure_keras
 from train.loop import Means, TrainFunction, train
 from train.recipe_data import load_subject
@@ -16,10 +17,17 @@ _STEPS = 30
 
 
 def measure_step(values: flags.FlagValues) -> tuple[float, float]:
-    """Median seconds of a step of the recipe on one device, its global batch as one replica's, and gradient bytes."""
+    """Median seconds of a step of the recipe on one device, its global batch as one replica's, and gradient bytes.
+
+    Raises:
+      MachineError: there is no such device.
+    """
     recipe = recipe_from_flags(values)
-    configure_keras(recipe, deterministic=False)
-    devices = split_device(1, kind=values.device)
+    configure_keras(recipe, deterministic=values.deterministic)
+    try:
+        devices = split_device(1, kind=values.device)
+    except DeviceError as error:
+        raise MachineError(str(error)) from error
     subject = load_subject(values.config, recipe, values.data_dir)
     program = subject.build()
     times = []

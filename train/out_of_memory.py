@@ -136,6 +136,8 @@ def _remedy(explained: Explained | None, devices: Devices | None, need: MemoryNe
     if isinstance(need, MemoryNeed):
         planned = _needed_beside(need, devices) if devices and devices.kind == "gpu" else _planned(need)
         return "; or ".join([f"try: {planned}", *remedies[:1]])
+    if need is not None:  # it could not be planned, and cannot the next time
+        return "; or ".join(["try: a smaller batch, or a larger --memory_limit", *remedies])
     replicas = f"--virtual_gpus={len(devices.names)} " if devices else ""
     limit = (
         f"--memory_limit={devices.memory_limit_mib}" if devices and devices.memory_limit_mib else "--memory_limit=MiB"

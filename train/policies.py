@@ -30,22 +30,34 @@ _TIMEOUT_S = 900.0
 
 
 def main(output: "Output") -> int:
-    """Runs all policies, prints the table and writes ``policies.json`` with a picture for each; returns 0."""
+    """Runs all policies, prints the table and writes ``policies.json`` with a picture for each; returns 0.
+
+    Raises:
+      InputError, MachineError: what is to be trained cannot be loaded, under any policy.
+    """
     # Imported in the functions, so that --help and a misspelt flag answer before TensorFlow has loaded.
     import tensorflow as tf
 
+    from train.errors import InputError, MachineError
     from train.policy_table import policies, table
     from train.recipes import recipe_from_flags
     from train.run_folder import open_run_folder
     from train.working import counted
 
     recipe = recipe_from_flags(FLAGS)
-    folder = open_run_folder(FLAGS.output_dir, resume=False)
+    if FLAGS.steps is not None and FLAGS.steps < 2:
+        raise InputError(f"--steps={FLAGS.steps}: speed is that of the steps after the first one: give 2 or more")
     on_gpu = FLAGS.device != "cpu" and bool(tf.config.list_physical_devices("GPU"))
+    if FLAGS.device == "gpu" and not on_gpu:
+        raise MachineError("--device=gpu: TensorFlow sees no GPU: leave it out to measure the policies of a CPU")
+    folder = open_run_folder(FLAGS.output_dir, resume=False)
     limits = [int(limit) for limit in FLAGS.limits] or [FLAGS.memory_limit or _LIMIT_MIB]
     chosen = policies(on_gpu=on_gpu, num_replicas=FLAGS.virtual_gpus or _REPLICAS, limits_mib=limits)
     at_work = counted(output.console, "policy", chosen, len(chosen))
-    rows = [row_of(policy, recipe, folder, number, on_gpu=on_gpu) for number, policy in enumerate(at_work)]
+    try:
+        rows = [row_of(policy, recipe, folder, number, on_gpu=on_gpu) for number, policy in enumerate(at_work)]
+    finally:
+        folder.remove_if_new()
     output.show("\n".join(table(rows)))
     path = output.save(folder, "policies.json", {"on_gpu": on_gpu, "policies": rows})
     output.console.print(f"all of it: {path}, timelines beside it")
@@ -77,6 +89,7 @@ def row_of(policy: "Policy", recipe: "Recipe", folder: "RunFolder", number: int,
 def _run(policy: "Policy", recipe: "Recipe", folder: "RunFolder", number: int, *, on_gpu: bool) -> dict[str, Any]:
     from distribute.memory_check.child_process import ChildProcess
     from distribute.memory_check.runs import child_environment
+    from train.errors import InputError, MachineError
 
     cap = None if on_gpu or policy.limit_mib is None else policy.num_replicas * policy.limit_mib
     environment = {**os.environ} if on_gpu else child_environment(os.environ, cap)
@@ -95,13 +108,19 @@ def _run(policy: "Policy", recipe: "Recipe", folder: "RunFolder", number: int, *
             "cap_mib": cap,
             "at_once": policy.at_once,
             "num_steps": FLAGS.steps or _STEPS,
+            "deterministic": FLAGS.deterministic,
             "picture": str(folder.path / f"{number}-{policy.name}.svg"),
         },
         environment={**environment, **policy.environment},
         timeout_s=_TIMEOUT_S,
     )
     outcome = child.outcome()
-    return outcome.result if outcome.ok else {"error": outcome.message}
+    if outcome.ok:
+        return outcome.result
+    for refused in (InputError, MachineError):
+        if refused.__name__ in outcome.error_types:
+            raise refused(outcome.text)
+    return {"error": outcome.message}
 
 
 if __name__ == "__main__":

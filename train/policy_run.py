@@ -34,6 +34,7 @@ def run(
     cap_mib: int | None,
     at_once: bool,
     num_steps: int,
+    deterministic: bool,
     picture: str,
 ) -> dict[str, Any]:
     """Trains `num_steps` steps and writes the timeline.
@@ -50,6 +51,7 @@ def run(
       cap_mib: the cap of the whole process's allocator on CPU, drawn as the limit; None without one.
       at_once: whether a CPU takes the cap as one piece.
       num_steps: at least 2.
+      deterministic: as ``--deterministic`` says.
       picture: the SVG file to write.
 
     Returns:
@@ -59,7 +61,7 @@ def run(
     channel.watch()
     devices = split_device(num_replicas, memory_limit_mib=limit_mib, kind=kind, policy=memory_policy)
     recipe = dataclasses.replace(load_recipe(config), **overrides)
-    configure_keras(recipe, deterministic=False)
+    configure_keras(recipe, deterministic=deterministic)
     if at_once:
         take_limit_at_once(cap_mib, devices.names[0])
     subject = load_subject(config, recipe, data_dir)
@@ -73,7 +75,9 @@ def run(
         with memory.phase("freed"):
             keras.backend.clear_session()
             gc.collect()
-    memory.save_timeline(picture, f"{config}, {memory_policy}, {num_replicas} x {limit_mib or 'no limit'}")
+    limit = limit_mib or (cap_mib and cap_mib // num_replicas)
+    shown = f"{limit} MiB" if limit else "no limit"
+    memory.save_timeline(picture, f"{config}, {memory_policy}, {num_replicas} x {shown}")
     freed = memory.samples[-1].process / 2**20
     return {"memory": memory.to_dict(), "process_freed_mib": freed, "examples_per_second": speed, "error": error}
 

@@ -62,6 +62,11 @@ class TrainingProgress:
             self._bar.stop()
 
     @property
+    def last_step(self) -> int:
+        """How many steps are done."""
+        return self._last_step
+
+    @property
     def examples_per_second(self) -> float | None:
         """Steady speed; None until two steps are done."""
         return self.examples / self.seconds if self.seconds else None

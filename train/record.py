@@ -100,6 +100,11 @@ class Recording:
         devices = self.devices
         return find_need(self.find_targets, num_replicas=len(devices.names), limit_mib=devices.memory_limit_mib)
 
+    @property
+    def has_found(self) -> bool:
+        """Whether there is more to tell than that the run began."""
+        return bool(self.report.checks) or self.training is not self._before
+
     def write_stopped(self, exit_code: int, reason: str) -> None:
         """Writes ``report.json`` of a run that was stopped, unless an older one says more."""
         if not self._before or self.training is not self._before:
@@ -151,7 +156,7 @@ class Recording:
 
 
 def leave_report(folder: RunFolder, run: Callable[[Recording], int], output: Output) -> int:
-    """Calls `run` and writes ``report.json`` however it ends, except for input that was refused.
+    """Calls `run` and writes ``report.json`` however it ends, except for input that was refused at the beginning.
 
     Returns:
       The exit code that `run` returned.
@@ -168,7 +173,9 @@ def leave_report(folder: RunFolder, run: Callable[[Recording], int], output: Out
     except Stopped as stop:
         recording.write_stopped(stop.exit_code, stop.reason)
         raise
-    except InputError:
+    except InputError as error:
+        if recording.has_found:
+            recording.write(error.exit_code, str(error))
         folder.remove_if_new()
         raise
     except ScriptError as error:
@@ -177,6 +184,7 @@ def leave_report(folder: RunFolder, run: Callable[[Recording], int], output: Out
     except Exception as error:
         exhaustion = read_exhaustion(error)
         if exhaustion is None:
+            recording.write(1, f"{type(error).__name__}: {error}")
             raise
         memory = explain_out_of_memory(exhaustion, recording.devices, folder, recording.find_need)
         recording.write(memory.exit_code, str(memory))

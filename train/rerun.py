@@ -8,8 +8,9 @@ from absl import flags
 
 from distribute import Report
 
-_OTHERS = {"virtual_gpus", "first_rows", "verify", "steps", "epochs", "output_dir", "resume", "flagfile"}
-"""Flags that the smaller case has a value of its own for, and those that would write over what this run wrote."""
+_OTHERS = {"virtual_gpus", "first_rows", "verify", "steps", "epochs", "export", "output_dir", "resume", "flagfile"}
+"""Flags that the smaller case has a value of its own for, those of training, and those that would write over what this
+run wrote."""
 
 
 def with_command(report: Report, values: flags.FlagValues, script: str) -> Report:

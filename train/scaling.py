@@ -106,7 +106,7 @@ def find_topologies() -> "list[Topology]":
 
 
 if __name__ == "__main__":
-    train_flags.define_device_flags()
+    train_flags.define_device_flag()
     train_flags.define_recipe_flags()
     train_flags.define_scaling_flags()
     train_flags.define_output_flags()

@@ -4,6 +4,7 @@
 """
 
 import errno
+import importlib
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from absl import app, flags, logging
 from train.command_line import parse, script_name
 from train.errors import InputError, MachineError, ScriptError, tell
 from train.heap import keep_heaps
+from train.kernels import fastest_kernels
 from train.output import Output
 from train.stop_signals import (
     Stopped,
@@ -101,13 +103,32 @@ def _run(step: Callable[[], int]) -> int:
             drop_output()
         where = error.filename or "what was to be told (standard output)"
         return _tell(MachineError(f"cannot write {where}: {error.strerror}; free some space"))
+    except Exception as error:
+        if not _is_out_of_memory(error):
+            raise
+        from train.messages import first_line
+
+        return _tell(MachineError(f"out of memory: {first_line(error)}; take a smaller batch, or free some"))
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Asked of what a script does outside of a run, which has a message of its own (`train.out_of_memory`)."""
+    if "tensorflow" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from distribute.out_of_memory import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def set_up() -> None:
     """What every process of a script does first, once its flags are parsed."""
     keep_heaps()
+    with fastest_kernels():
+        if FLAGS.debug:
+            importlib.import_module("tensorflow")
+        else:
+            import_tensorflow_quietly()
     if not FLAGS.debug:
-        import_tensorflow_quietly()
         logging.set_verbosity(logging.WARNING)
 
 

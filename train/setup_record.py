@@ -1,12 +1,12 @@
 """What decides the result of a run, besides devices and versions: the ``setup`` entry of ``report.json``."""
 
-import os
 from typing import Any
 
 import tensorflow as tf
 from absl import flags
 
 from train.fingerprint import Fingerprint
+from train.kernels import uses_onednn
 from train.sharding import shard_sizes
 from train.training import Schedule
 from train.verification import Subject
@@ -35,7 +35,7 @@ def describe_setup(
             "collectives": collectives(strategy),
             "threads": threads(),
             "xla": values.xla,
-            "TF_ENABLE_ONEDNN_OPTS": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "unset"),
+            "oneDNN": uses_onednn(),
             "shards": {str(size): shard_sizes(size, strategy.num_replicas_in_sync) for size in sizes},
             "number of test examples": source.num_test_examples,
         },

@@ -176,12 +176,14 @@ def train(values: flags.FlagValues, subject: Subject, trainee: Trainee, outputs:
             save_interval=SaveInterval(*train_flags.save_interval(values.save_every)),
             decide=make_agreement(trainee.strategy),
             observers=observers,
+            keep_partial=outputs.keep_training,
             console=console,
         )
     outputs.keep_training(entry)
     raise_if_stopped()
     outputs.begin_phase("evaluation")
     test = evaluate_on_test_split(recipe, source, trainee.strategy, trainee.program)
+    outputs.keep_training({**entry, **test})
     if values.export and outputs.is_first:
         done = export_checkpoint(subject, outputs.folder.checkpoints, entry["steps"], Path(values.export))
         console.print(done)

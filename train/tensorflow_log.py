@@ -18,6 +18,7 @@ def import_tensorflow_quietly() -> None:
     """Loads TensorFlow; what it wrote to standard error is shown only if the import fails."""
     if Path("/proc/driver/nvidia/version").exists():
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+        importlib.import_module("tensorflow")
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _stderr_set_aside():

@@ -1,7 +1,8 @@
 """One training run from its first (or resumed) step, and its evaluation: loop, progress, checkpoints, signals."""
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,12 +76,13 @@ def run_training(
     save_interval: SaveInterval,
     decide: Decide,
     observers: Sequence[Observer] = (),
+    keep_partial: Callable[[dict[str, Any]], None],
     console: Console,
 ) -> dict[str, Any]:
     """Trains by `schedule`, saving on the way and at the end, or until a signal comes.
 
     Of several steps in a call the last one is followed by what is due; a checkpoint that is due by its step is written
-    after that step.
+    after that step. Where training fails, `keep_partial` gets the entry up to the last call that did not.
 
     Returns:
       The ``training`` entry of ``report.json``, without test results; None for what no step was left to measure.
@@ -120,30 +122,43 @@ def run_training(
                 stop_as_others(signal_number)
             return stop.received
 
-        steps = train(
-            train_function,
-            batches,
-            first_step=schedule.first_step,
-            num_steps=schedule.num_steps,
-            after_call=after_call,
-            steps_per_call=steps_per_call,
-            next_stop=lambda step: min(
-                stop or schedule.num_steps
-                for stop in (save_interval.next_due(step), *(o.next_stop(step) for o in observers))
-            ),
-        )
-        progress.read()
-        if steps > schedule.first_step:
-            checkpoints.save(steps, progress.epoch)
+        try:
+            train(
+                train_function,
+                batches,
+                first_step=schedule.first_step,
+                num_steps=schedule.num_steps,
+                after_call=after_call,
+                steps_per_call=steps_per_call,
+                next_stop=lambda step: min(
+                    stop or schedule.num_steps
+                    for stop in (save_interval.next_due(step), *(o.next_stop(step) for o in observers))
+                ),
+            )
+            progress.read()
+            if progress.last_step > schedule.first_step:
+                checkpoints.save(progress.last_step, progress.epoch)
+        except Exception:
+            with contextlib.suppress(tf.errors.OpError):  # of steps that the devices had not finished
+                progress.read()
+            if progress.last_step > schedule.first_step:
+                keep_partial(_entry(progress, schedule))
+            raise
     return {
-        "steps": steps,
-        "epochs": steps / schedule.steps_per_epoch,
+        **_entry(progress, schedule),
+        "weights": sketch_weights(program),
+        "weights_sha256": hash_weights(program),
+    }
+
+
+def _entry(progress: TrainingProgress, schedule: Schedule) -> dict[str, Any]:
+    return {
+        "steps": progress.last_step,
+        "epochs": progress.last_step / schedule.steps_per_epoch,
         "examples_per_second": progress.examples_per_second,
         "final_loss": progress.epoch.loss,
         "losses": progress.losses.to_dict(),
         "accuracies": progress.accuracies.to_dict(),
-        "weights": sketch_weights(program),
-        "weights_sha256": hash_weights(program),
     }
 
 

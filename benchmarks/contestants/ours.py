@@ -5,11 +5,14 @@ from benchmarks.contestants.stopwatch import Stopwatch, images_in, read_task
 if __name__ == "__main__":
     watch = Stopwatch(task := read_task())
 
-    import os
+    from train.heap import keep_heaps
+    from train.kernels import fastest_kernels
+    from train.tensorflow_log import import_tensorflow_quietly
 
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    if task.onednn:
-        os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
+    keep_heaps()
+    with fastest_kernels():
+        import_tensorflow_quietly()
+
     from benchmarks.contestants.tensorflow_parts import digits_batches, final_loss
     from distribute import make_strategy, split_device
     from distribute.threads import set_thread_pools

@@ -1,5 +1,6 @@
 """``--export``, and what a process makes of it that has TensorFlow and Keras only."""
 
+import json
 import subprocess
 import sys
 
@@ -160,6 +161,9 @@ class TestRefusals:
         result = run_main(tmp_path, layer, "--steps=2", "--export=model.keras")
         assert_refused(result, 1, "--export=model.keras", words)
         assert not (tmp_path / "model.keras").exists()
+        record = json.loads((tmp_path / "run/report.json").read_text())
+        assert not record["ok"]
+        assert record["training"]["test_accuracy"] > 0
         # What was trained is not lost, and a SavedModel holds all of it, code included.
         result = run_main(tmp_path, layer, "--steps=2", "--export=model", "--resume")
         assert result.returncode == 0, result.stderr

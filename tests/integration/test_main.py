@@ -118,7 +118,9 @@ class TestTraining:
             "--virtual_gpus=2", "--steps=40", "--learning_rate=1e30", f"--output_dir={tmp_path}", "--resume"
         )
         assert_refused(result, 2, "NaN or Inf in", "on replica", "--learning_rate")
-        assert report_of(tmp_path)["ok"] is False
+        report = report_of(tmp_path)
+        assert report["ok"] is False
+        assert report["training"]["losses"]["steps"] == [1, 2, 3, 4, 5]  # those before the NaN, of both runs
         assert "ckpt-4.index" in checkpoints_of(tmp_path)
 
     def test_a_signal_saves_and_stops(self, tmp_path):

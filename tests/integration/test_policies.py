@@ -5,7 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.process import run_script
+from tests.process import assert_refused, run_script
 
 
 class TestPolicies:
@@ -31,3 +31,9 @@ class TestPolicies:
         assert len(samples) / samples[-1]["seconds"] > 20
         texts = [element.text for element in ElementTree.parse(tmp_path / "out/3-limit.svg").iter() if element.text]
         assert "limit 1024 MiB" in texts
+
+    @pytest.mark.proof
+    def test_data_that_cannot_be_loaded_are_refused_and_no_row(self, tmp_path):
+        result = run_script("train/policies.py", "--dataset=mnisst", "--output_dir=out", cwd=tmp_path)
+        assert_refused(result, 1, "mnisst", "mnist")
+        assert not (tmp_path / "out").exists()

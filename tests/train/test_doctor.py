@@ -32,6 +32,9 @@ class TestText:
         assert lines[3].startswith("                 → a new one")
         assert max(map(len, lines)) <= 80
 
+    def test_fits_a_pane_that_is_too_narrow(self):
+        assert "driver" in rows_text(self.ROWS, 10, colours=False)
+
     def test_colours_on_a_terminal(self):
         assert "\033[31;1mproblem" in rows_text(self.ROWS, 80, colours=True)
 

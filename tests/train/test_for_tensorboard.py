@@ -137,6 +137,11 @@ class TestCommand:
         assert list(events["gradients/conv_net/conv2d/kernel"]) == [2, 4]
         assert list((tmp_path / "run/tensorboard").rglob("*.xplane.pb"))
 
+    def test_of_one_replica(self, tmp_path):
+        result = run_script_in_fork("train/main.py", *self.FLAGS, "--tensorboard", cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        assert list(events_of(tmp_path / "run/tensorboard")["train/loss"]) == [1, 2, 3, 4]
+
     @pytest.mark.parametrize("flag", ["--tensorboard", "--gradient_histograms=5"])
     def test_without_the_package_one_line_says_what_to_install(self, tmp_path, flag):
         before = (

@@ -120,6 +120,6 @@ def name_of(pid: int) -> str:
     try:
         process = psutil.Process(pid)
         uses_cuda = any("libcuda" in mapped.path for mapped in process.memory_maps())
+        return process.name() if uses_cuda else ""
     except psutil.Error:
         return ""
-    return process.name() if uses_cuda else ""

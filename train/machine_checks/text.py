@@ -8,6 +8,7 @@ from distribute.log_explanation import Evidence, Explained, LogFindings
 from train.machine_checks.row import Row, Status
 
 _COLOURS = {Status.OK: "32", Status.WARNING: "33", Status.PROBLEM: "31;1", Status.SKIPPED: "2"}
+_LEAST_ROOM = 20  # columns for a text, however narrow the terminal is
 _LABEL = 9  # columns of "problem" and "skipped", and of the labels of an explanation
 
 
@@ -31,7 +32,7 @@ def _row_lines(row: Row, name_width: int, width: int, colours: bool) -> Iterator
     if colours:
         label = f"\033[{_COLOURS[row.status]}m{label}\033[0m"
     indent = " " * (_LABEL + name_width)
-    room = width - len(indent)
+    room = max(width - len(indent), _LEAST_ROOM)
     found = row.found if row.status != Status.SKIPPED or not row.remedy else f"{row.found}: {row.remedy}"
     first, *others = textwrap.wrap(found, room) or [""]
     yield f"{label}{row.name:{name_width}}{first}".rstrip()

@@ -10,11 +10,11 @@ _CURVES = (("loss", "losses", "test_loss"), ("accuracy", "accuracies", "test_acc
 
 
 def training(record: Mapping[str, Any]) -> str:
-    """The section; where nothing was trained it says so."""
+    """The section; where no step is recorded it says so."""
     entry = record.get("training") or {}
     curves = [(name, entry[key], entry.get(test)) for name, key, test in _CURVES if (entry.get(key) or {}).get("steps")]
     if not curves:
-        return section("training", "Training", "<p>Nothing was trained in this run.</p>")
+        return section("training", "Training", "<p>No training is recorded.</p>")
     steps = curves[0][1]["steps"]
     description = "; ".join(_spoken(*curve) for curve in curves)
     caption = (
