@@ -18,7 +18,10 @@ SIDE_BY_SIDE := --numprocesses=logical --maxprocesses=4 --dist=worksteal --durat
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-setup: $(STAMP)  ## create .venv and install the pinned requirements
+INSTALL_PRE_COMMIT := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'pre-commit~=4.7'
+
+# What NVIDIA's drivers leave, in WSL 2 /dev/dxg, says whether TensorFlow gets CUDA; GPU=1 where they are on another machine.
+setup: $(STAMP)  ## create .venv and install the pinned requirements; GPU=1: CUDA as well, whatever this machine has
 
 $(STAMP): requirements.txt requirements-gpu.txt requirements-dev.txt constraints.txt pyproject.toml
 	@test -n "$(PYTHON)" && $(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
@@ -26,14 +29,17 @@ $(STAMP): requirements.txt requirements-gpu.txt requirements-dev.txt constraints
 		exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		$$(if test -e /proc/driver/nvidia/version; then echo -r requirements-gpu.txt; fi) -r requirements-dev.txt -r requirements.txt
+		$$(if test -n "$(GPU)" -o -e /proc/driver/nvidia/version -o -e /dev/dxg; then echo -r requirements-gpu.txt; fi) \
+		-r requirements-dev.txt -r requirements.txt
+	@if test -f .git/hooks/pre-commit; then $(INSTALL_PRE_COMMIT); fi
 	@touch $(STAMP)
 
 train: setup  ## train the conv net on two virtual GPUs; ARGS="--steps=100" adds flags
 	$(BIN)/python train/main.py --virtual_gpus=2 --memory_limit=1024 $(ARGS)
 
+# On a machine with a GPU as on CI's, which has none: what the GPU adds is in `make gpu-test`.
 test: setup  ## what CI runs
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+	CUDA_VISIBLE_DEVICES=-1 $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
@@ -41,7 +47,7 @@ lint: setup  ## ruff and mypy
 	$(BIN)/mypy
 
 hooks: setup  ## run ruff and mypy before every commit
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'pre-commit~=4.7'
+	$(INSTALL_PRE_COMMIT)
 	$(BIN)/pre-commit install
 
 $(VENV)/docs-installed: $(STAMP) requirements-docs.txt
@@ -53,7 +59,7 @@ docs: $(VENV)/docs-installed  ## README, WORKSPACE and docs/ as a site, every li
 	@echo "open $(or $(OUTPUT),runs/site)/docs/index.html"
 
 proof: setup  ## the exhaustive suites, which repeat slow measurements
-	$(BIN)/python -m pytest -m proof $(ARGS)
+	CUDA_VISIBLE_DEVICES=-1 $(BIN)/python -m pytest -m proof $(ARGS)
 
 $(BENCH)/installed: requirements-bench.txt
 	$(PYTHON) -m venv --clear $(BENCH)

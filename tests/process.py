@@ -1,5 +1,6 @@
 """Runs Python in a process of its own, for what TensorFlow allows once per process, and for the scripts."""
 
+import contextlib
 import multiprocessing
 import os
 import subprocess
@@ -67,6 +68,17 @@ def _run(command, timeout, cwd, environment):
         timeout=timeout,
         check=False,
     )
+
+
+@contextlib.contextmanager
+def running(*command):
+    """Starts a command, whose output is to be read; it does not outlive the block."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def assert_refused(result, code, *words):

@@ -39,9 +39,21 @@ def take_fingerprint(subject: Subject, program: Program) -> Fingerprint:
         "model": _layer_fields(program.model),
         "optimizer": {"class": type(program.optimizer).__name__, **_plain(program.optimizer.get_config())},
         "code": _code_fields(subject.config),
-        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+        "versions": _versions(),
     }
     return json.loads(json.dumps(fingerprint))
+
+
+def digests(subject: Subject) -> dict[str, int]:
+    """Of recipe, data, code and versions, which all machines of a run must have alike, a number each."""
+    sections = {
+        "recipe": recipe_fields(subject.recipe),
+        "data": _data_fields(subject.source),
+        "code": _code_fields(subject.config),
+        "versions": _versions(),
+    }
+    texts = {name: json.dumps(fields, sort_keys=True, default=str) for name, fields in sections.items()}
+    return {name: int(hashlib.sha256(text.encode()).hexdigest()[:12], 16) for name, text in texts.items()}
 
 
 def recipe_fields(recipe: Recipe) -> dict[str, Any]:
@@ -49,6 +61,10 @@ def recipe_fields(recipe: Recipe) -> dict[str, Any]:
     fields = {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe)}
     plain = {name: value for name, value in fields.items() if name not in _FREE_FIELDS and not callable(value)}
     return {**plain, "measure": getattr(recipe.measure, "__name__", type(recipe.measure).__name__)}
+
+
+def _versions() -> dict[str, str]:
+    return {"tensorflow": tf.__version__, "keras": keras.__version__}
 
 
 def _data_fields(source: Source) -> dict[str, Any]:

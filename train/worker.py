@@ -86,7 +86,8 @@ def train(
     """
     with _told(channel, argv) as worker:
         from train import from_flags, stages
-        from train.agreement import make_agreement
+        from train.agreement import make_agreement, require_alike
+        from train.fingerprint import digests
         from train.memory_history import MemoryHistory
         from train.recipes import recipe_from_flags
 
@@ -100,6 +101,9 @@ def train(
             _try_links(worker, strategy, devices, is_first)
             worker.phase("reading the data")
             subject = stages.load_subject(FLAGS, recipe)
+            if "patience" in cluster:
+                worker.phase("comparing recipe, data and code")
+                require_alike(strategy, digests(subject))
             worker.phase("building the model")
             save_to = None if is_first else Path(scratch, str(index))
             trainee, outputs = _make_trainee(worker, subject, strategy, Path(folder), save_to, memory)

@@ -179,7 +179,7 @@ class TestHandle:
                 time.sleep(0.01)
             assert len(children()) == 2
             begin = time.monotonic()
-        assert time.monotonic() - begin < 2
+        assert time.monotonic() - begin < 10  # what they do takes minutes
         assert not children()
         with pytest.raises(RuntimeError, match="closed before"):
             memory_check.result()
@@ -189,7 +189,8 @@ class TestHandle:
             import psutil, time
             from tests.distribute.test_memory import *
             memory_check = start_memory_check("{TARGETS}slow_build", IMAGES, devices=cpus(2))
-            time.sleep(1)
+            while len(psutil.Process().children()) < 2:
+                time.sleep(0.05)
             print(*[child.pid for child in psutil.Process().children()], flush=True)
             time.sleep(600)
         """
@@ -197,8 +198,8 @@ class TestHandle:
             [sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.PIPE, text=True
         ) as parent:
             children = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
-            assert len(children) == 2
             parent.kill()
+        assert len(children) == 2
         _, alive = psutil.wait_procs(children, timeout=5)
         assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
 

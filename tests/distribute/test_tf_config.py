@@ -17,6 +17,8 @@ from tests.process import run_python
 # From a block of addresses that is set aside for examples (RFC 5737): no machine has it.
 ELSEWHERE = "192.0.2.7"
 
+PATIENCE_S = 5  # it takes less than one, on a machine that has nothing else to do; TensorFlow would wait for an hour
+
 
 def config(cluster, task_type="worker", index=0, **more):
     return json.dumps({"cluster": cluster, "task": {"type": task_type, "index": index}, **more})
@@ -149,7 +151,7 @@ class TestNetwork:
         start = time.monotonic()
         with pytest.raises(ClusterConfigError, match=words):
             check_network(member, **options)
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < PATIENCE_S
 
     def test_a_cluster_on_this_machine(self):
         for member in loopback_members(3):
@@ -159,7 +161,7 @@ class TestNetwork:
         (member,) = loopback_members(1)
         start = time.monotonic()
         check_network(Member((*member.addresses, "not-there-yet.invalid:2222", f"{ELSEWHERE}:2222"), 0))
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < PATIENCE_S
 
     def test_its_own_host_has_to_resolve(self):
         self.refuse(Member(("a:1", "own.invalid:2222"), 1), "this process is worker 1, and its host 'own.invalid' does")
@@ -171,7 +173,7 @@ class TestNetwork:
         start = time.monotonic()
         with pytest.raises(ClusterConfigError, match="does not resolve"):
             check_network(Member(("own.invalid:2222",), 0), own_host_within_s=1.5)
-        assert 1 < time.monotonic() - start < 3
+        assert 1 < time.monotonic() - start < PATIENCE_S
 
     def test_its_own_address_has_to_be_this_machines(self):
         member = Member(("127.0.0.1:2222", f"{ELSEWHERE}:2222"), 1, has_chief=True)

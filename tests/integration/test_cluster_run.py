@@ -51,6 +51,15 @@ def build(shape, classes):
 def get_config():
     return Recipe(build_model=build, build_optimizer=keras.optimizers.Adam)
 """
+# Each process has a seed, and so an order of examples, of its own.
+OTHER_SEEDS = """
+import dataclasses, json, os
+from configs import digits
+
+def get_config():
+    index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+    return dataclasses.replace(digits.get_config(), seed=index)
+"""
 ENDLESS = ["--verify=off", "--epochs=100000", "--save_every=5", "--notice_timeout=10"]
 
 
@@ -131,6 +140,13 @@ class TestTraining:
         report = report_of(run.folder)
         assert report["transport"]["ok"] is False
         assert report["training"]["steps"] is None
+
+    @pytest.mark.proof
+    def test_processes_that_would_train_on_something_else_are_refused(self, tmp_path, start):
+        (tmp_path / "recipe.py").write_text(OTHER_SEEDS)
+        codes, _, errors = start(f"--config={tmp_path / 'recipe.py'}", "--verify=off", "--steps=5").end()
+        assert codes == [3, 3], errors
+        assert all("process 1 has another recipe than process 0" in error for error in errors), errors
 
     @pytest.mark.proof
     def test_a_step_that_draws_random_numbers_is_not_held_against_one_device(self, tmp_path, start):

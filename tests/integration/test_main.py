@@ -8,7 +8,14 @@ import time
 
 import pytest
 
-from tests.process import REPOSITORY, assert_refused, run_main_until_output_is_closed, run_script, wait_until
+from tests.process import (
+    REPOSITORY,
+    assert_refused,
+    run_main_until_output_is_closed,
+    run_script,
+    running,
+    wait_until,
+)
 from tests.process import run_main as run_verified_main
 
 REPORT_KEYS = {
@@ -124,20 +131,13 @@ class TestTraining:
         assert "ckpt-4.index" in checkpoints_of(tmp_path)
 
     def test_a_signal_saves_and_stops(self, tmp_path):
-        command = [
-            sys.executable,
-            str(REPOSITORY / "train/main.py"),
-            "--verify=off",
-            "--epochs=1000",
-            "--save_every=20",
-            f"--output_dir={tmp_path}",
-        ]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        wait_until(lambda: checkpoints_of(tmp_path))
-        process.send_signal(signal.SIGTERM)
-        _, error = process.communicate(timeout=60)
+        flags = ["--verify=off", "--epochs=1000", "--save_every=20", f"--output_dir={tmp_path}"]
+        with running(sys.executable, str(REPOSITORY / "train/main.py"), *flags) as process:
+            wait_until(lambda: checkpoints_of(tmp_path) or process.poll() is not None)
+            process.send_signal(signal.SIGTERM)
+            _, error = process.communicate(timeout=60)
         assert process.returncode == 128 + signal.SIGTERM, error
-        assert b"Traceback" not in error
+        assert "Traceback" not in error
         report = report_of(tmp_path)
         assert report["ok"] is False
         assert f"ckpt-{report['training']['steps']}.index" in checkpoints_of(tmp_path)

@@ -5,13 +5,12 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 
 import psutil
 import pytest
 
-from tests.process import REPOSITORY, is_running, run_main, run_script, wait_until
+from tests.process import REPOSITORY, is_running, run_main, run_script, running, wait_until
 
 
 def report_of(folder):
@@ -112,11 +111,10 @@ class TestStop:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
     def test_a_signal_ends_the_check_and_its_children(self, tmp_path, number):
         flags = ["--virtual_gpus=2", "--memory_limit=1024", f"--output_dir={tmp_path}"]
-        command = [sys.executable, str(REPOSITORY / "train/main.py"), *flags]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        children = wait_for_children(process, 2)
-        process.send_signal(number)
-        _, error = process.communicate(timeout=60)
+        with running(sys.executable, str(REPOSITORY / "train/main.py"), *flags) as process:
+            children = wait_for_children(process, 2)
+            process.send_signal(number)
+            _, error = process.communicate(timeout=60)
         assert process.returncode == 128 + number, error
         assert error == f"main.py: stopped by {number.name}\n"
         wait_until(lambda: not any(is_running(child) for child in children), timeout=10)
@@ -130,11 +128,11 @@ class TestStop:
         (tmp_path / "checkpoints/ckpt-3.index").touch()
         before = json.dumps({"training": {"steps": 3, "test_accuracy": 0.5}})
         (tmp_path / "report.json").write_text(before)
-        command = [sys.executable, str(REPOSITORY / "train/main.py"), f"--output_dir={tmp_path}", "--resume"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        wait_for_children(process, 2)
-        process.send_signal(signal.SIGTERM)
-        _, error = process.communicate(timeout=60)
+        flags = [f"--output_dir={tmp_path}", "--resume"]
+        with running(sys.executable, str(REPOSITORY / "train/main.py"), *flags) as process:
+            wait_for_children(process, 2)
+            process.send_signal(signal.SIGTERM)
+            _, error = process.communicate(timeout=60)
         assert process.returncode == 128 + signal.SIGTERM, error
         assert (tmp_path / "report.json").read_text() == before
 
