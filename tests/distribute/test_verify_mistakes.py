@@ -174,6 +174,19 @@ class TestPlantedMistakes:
         assert failed(report) == {"randomness"}
         assert report.causes == ("identical_randomness",)
 
+    @pytest.mark.parametrize("size", [12, 11])
+    def test_same_number_for_the_examples_of_every_replica(self, size):
+        """One number for each example, and one for each of six features, as many as the even shards have rows."""
+
+        class Noise(keras.layers.Layer):
+            def call(self, x):
+                rows = tf.random.stateless_uniform(tf.shape(x)[:1], [1, 2], dtype=x.dtype)
+                return x * rows[:, None] + tf.random.stateless_uniform([programs.FEATURES], [3, 4], dtype=x.dtype)
+
+        report = self.report(program(lambda: programs.mlp(Noise())), [batch(size)])
+        assert failed(report) == {"randomness"}
+        assert "1 of 1 random operations drew the same numbers" in check(report, "randomness").detail
+
     def test_one_replicas_gradient_dropped(self):
         names = [f"CPU:{index}" for index in range(3)]
         lossy = tf.distribute.MirroredStrategy(
