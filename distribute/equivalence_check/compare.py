@@ -80,12 +80,12 @@ def compared(
       slack: by variable, an absolute L2 distance that rounding explains.
       common_ratio: whether one ratio within 1e-7 of 1 is taken out first.
     """
-    wide = {key: value.astype(_wide(value)) for key, value in reference.items()}
-    total = float(np.sqrt(sum(_squared(value) for value in wide.values())))
-    ratio = _pooled_ratio(candidate, wide)
+    right = {key: wide(value) for key, value in reference.items()}
+    total = float(np.sqrt(sum(_squared(value) for value in right.values())))
+    ratio = _pooled_ratio(candidate, right)
     taken_out = ratio if common_ratio and abs(ratio - 1) <= RATIO_ROUNDING else 1.0
     found = []
-    for key, expected in wide.items():
+    for key, expected in right.items():
         copies = candidate.get(key) or [np.zeros_like(expected)]
         excused = (slack or {}).get(key, 0.0)
         each = [
@@ -96,8 +96,9 @@ def compared(
     return Comparison(found, taken_out, ratio)
 
 
-def _wide(value: np.ndarray) -> np.dtype:
-    return np.dtype(np.complex128 if np.iscomplexobj(value) else np.float64)
+def wide(value: np.ndarray) -> np.ndarray:
+    """The values in 64 bits, or 128 where they are complex."""
+    return value.astype(np.complex128 if np.iscomplexobj(value) else np.float64)
 
 
 def _squared(value: np.ndarray) -> float:

@@ -107,7 +107,7 @@ class Trial:
 
     def pinned_dtype(self) -> str | None:
         """The dtype that the program keeps although Keras was told another one: in variables, or in its gradient."""
-        trained = {slot.dtype for slot in self.slots if slot.role == variables.TRAINABLE and slot.floating}
+        trained = {slot.precision for slot in self.slots if slot.role == variables.TRAINABLE and slot.precision}
         kept = (trained | narrower_gradients(self.reference.graphs)) - {self.dtype}
         return max(kept, key=lambda dtype: tolerance(dtype).relative, default=None)
 
