@@ -9,7 +9,7 @@ import tensorflow as tf
 from distribute import Program, verify
 
 from . import programs
-from .programs import batch, compiled, program, strategy
+from .programs import batch, compiled, program, quick, strategy
 
 
 def hooks():
@@ -67,6 +67,22 @@ class TestGlobalState:
         verify(program(), [batch()], strategy=strategy(2), dtypes=("float64",))
         np.testing.assert_array_equal(first[0], again)
         np.testing.assert_array_equal(first[1], tf.random.normal([2]).numpy())
+
+    def test_settings_of_keras_hold_in_build(self):
+        seen = []
+
+        def model():
+            own = keras.saving.get_registered_object("Own")
+            seen.append((own, keras.config.is_flash_attention_enabled(), keras.layers.Dense(1).name))
+            return programs.dense()
+
+        keras.config.disable_flash_attention()
+        try:
+            with keras.saving.custom_object_scope({"Own": programs.dense}):
+                assert quick(program(model)).ok
+        finally:
+            keras.config.enable_flash_attention()
+        assert set(seen) == {(programs.dense, False, "dense")}
 
     def test_functions_of_the_user_keep_no_hook(self):
         drawn = []
