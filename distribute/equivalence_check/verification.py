@@ -240,15 +240,15 @@ class Verification:
         found = low_precision.judge_low_precision(trial, pair, arbiter, tolerance(dtype))
         self.lower[dtype] = found
         self.checks += follow_arbiter(found, self.checks)
-        self._note_accuracy(found)
+        self._note_accuracy(found, dtype)
 
-    def _note_accuracy(self, found: Findings) -> None:
-        own = found.gradients
-        if own is not None and own.observed > 1e-2 and not found.failed("gradient"):
-            worst = own.worst
+    def _note_accuracy(self, found: Findings, dtype: str) -> None:
+        accuracy = found.judged["gradient"].accuracy if "gradient" in found.judged else {}
+        worst = max(accuracy, key=lambda key: accuracy[key].reference, default=None)
+        if worst is not None and accuracy[worst].reference > 1e-2 and not found.failed("gradient"):
             self.notes.append(
-                f"in float32 the single-device run itself is {own.observed:.2g} (relative L2) off the float64 result"
-                f" in {worst.key if worst else '?'}: both runs agree and both are wrong"
+                f"in {dtype} the single-device run itself is {accuracy[worst].reference:.2g} (relative L2) off the"
+                f" {ARBITER} result in {worst}: both runs agree and both are wrong"
             )
 
     def _single_questions(self, trial: Trial, first: Findings) -> None:
