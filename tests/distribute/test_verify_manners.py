@@ -202,6 +202,16 @@ class TestPinnedDtype:
         assert report.ok, str(report)
         assert any("weaker evidence" in note for note in report.notes)
 
+    def test_every_question_is_judged_by_one_table(self):
+        def build():
+            model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1, dtype="bfloat16")])
+            model.compile(keras.mixed_precision.LossScaleOptimizer(keras.optimizers.SGD(0.1)), "mse")
+            return model
+
+        report = quick(build)
+        names = ("gradient_equivalence/float32", "reference_reproducibility", "update_equivalence/overflow")
+        assert {programs.check(report, name).allowed for name in names} == {0.05}
+
     def test_loss_taken_in_float32_is_no_false_alarm(self):
         def loss(model, x, y):
             error = tf.cast(model(x), tf.float32) - tf.cast(y, tf.float32)
