@@ -47,7 +47,7 @@ class Comparison:
     @property
     def worst(self) -> Difference | None:
         """The variable that is furthest off."""
-        return max(self.differences, key=lambda one: _order(one.residual), default=None)
+        return max(self.differences, key=badness, default=None)
 
     @property
     def observed(self) -> float:
@@ -59,8 +59,9 @@ class Comparison:
         return {one.key: one for one in self.differences}
 
 
-def _order(value: float) -> float:
-    return np.inf if np.isnan(value) else value
+def badness(one: Difference) -> float:
+    """What differences are ordered by: NaN is further off than any number."""
+    return float("inf") if np.isnan(one.residual) else one.residual
 
 
 def compared(
@@ -92,7 +93,7 @@ def compared(
             _difference(key, replica, copy.astype(expected.dtype), expected, taken_out, row, total, excused)
             for replica, copy in enumerate(copies)
         ]
-        found.append(max(each, key=lambda one: _order(one.residual)))
+        found.append(max(each, key=badness))
     return Comparison(found, taken_out, ratio)
 
 
