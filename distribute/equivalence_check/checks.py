@@ -161,7 +161,7 @@ def sync_check(
         slot for slot in slots if slot.role not in (variables.METRIC, variables.SEED) and not variables.on_read(slot)
     ]
     apart = [slot.key for slot in judged if not alike(after[slot.key])]
-    replicas = len(next(iter(after.values()), []))
+    replicas = max(map(len, after.values()), default=0)  # a variable from outside of the scope has one copy
     if replicas <= 1:
         return Check(name, "skipped", detail="there is one replica only"), []
     if not apart:
