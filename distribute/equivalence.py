@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from .causes import CAUSES
 from .equivalence_check import global_state
-from .equivalence_check.chosen_strategy import chosen_strategy, described_devices
+from .equivalence_check.chosen_strategy import chosen_strategy, described_devices, settled_devices
 from .equivalence_check.inputs import read_inputs
 from .equivalence_check.tolerances import TOLERANCES
 from .equivalence_check.verification import Verification
@@ -56,11 +56,13 @@ def verify(
         and returns what was made outside of it.
       TypeError: `build` returns neither a compiled model nor a `Program`, or is one; `data` is none of these, or one
         batch, (x, y), in the place of a list of batches.
-      RuntimeError: called inside a strategy's scope.
+      RuntimeError: called inside a strategy's scope; or without `devices` and `strategy` in a process that has used
+        TensorFlow, and was not split before.
       DeviceError: so large a model, on so many replicas, does not fit in this machine's memory.
       Exception: whatever `build` or the single-device run raises, with a note added.
     """
     _check_options(build, devices, steps, dtypes, strategy, accept)
+    devices = settled_devices(devices, strategy)  # ahead of `preserved`, which initialises TensorFlow: no split after
     with global_state.preserved():
         chosen = chosen_strategy(devices, strategy)
         inputs = read_inputs(data, chosen)

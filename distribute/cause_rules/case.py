@@ -11,7 +11,6 @@ from ..equivalence_check.checks import first_copies
 from ..equivalence_check.evidence import Evidence
 from ..equivalence_check.inputs import Batch
 from ..equivalence_check.judgement import Findings, gradient_check
-from ..equivalence_check.tolerances import tolerance
 from ..equivalence_check.trial import Trial
 from ..equivalence_check.weights import Weights, weights_of
 
@@ -90,7 +89,7 @@ class Case:
         if not pair.candidate:
             return None
         case = Case(trial, Findings(pair))
-        case.found.judged["gradient"] = gradient_check("gradient", trial, pair, tolerance(trial.dtype))
+        case.found.judged["gradient"] = gradient_check("gradient", trial, pair, trial.row)
         return case if case.found.failed("gradient") else None
 
     def _two_shards(self) -> list[object]:

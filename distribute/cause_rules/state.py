@@ -4,6 +4,7 @@ from ..causes import Explanation
 from ..equivalence_check import variables
 from ..equivalence_check.checks import alike
 from ..equivalence_check.trial import Trial
+from ..remedies.moving_statistics import STATISTICS
 from .case import Case
 
 
@@ -43,7 +44,8 @@ def _values(case: Case, keys: list[str]) -> str:
 
 
 def moving_statistics(trial: Trial) -> set[str]:
-    """The keys of the moving mean and variance of BatchNormalization layers."""
+    """The keys of the moving statistics of BatchNormalization layers."""
     layers = trial.reference.subject.batch_normalizations()
-    wanted = {id(v._value) for layer in layers for v in (layer.moving_mean, layer.moving_variance)}
+    held = (getattr(layer, name, None) for layer in layers for name in STATISTICS)
+    wanted = {id(variable._value) for variable in held if variable is not None}
     return {slot.key for slot in trial.slots if id(slot.variable) in wanted}

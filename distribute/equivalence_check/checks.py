@@ -10,7 +10,7 @@ from ..report import Check, Status
 from . import variables
 from .compare import Comparison, Difference
 from .evidence import Evidence
-from .tolerances import RATIO_ROUNDING, Tolerance, tolerance
+from .tolerances import RATIO_ROUNDING, TOLERANCES, Tolerance
 from .variables import Slot
 
 Reference = Mapping[str, np.ndarray]
@@ -84,8 +84,9 @@ def state_values(
 def update_slack(before: Mapping[str, Sequence[np.ndarray]], slots: Sequence[Slot], steps: int) -> dict[str, float]:
     """Absolute rounding of an update: the weight it is added to is rounded once per step, in both runs."""
     return {
-        slot.key: 4 * steps * tolerance(slot.dtype).epsilon * float(np.linalg.norm(before[slot.key][0].ravel()))
+        slot.key: 4 * steps * TOLERANCES[slot.precision].epsilon * float(np.linalg.norm(before[slot.key][0].ravel()))
         for slot in slots
+        if slot.precision in TOLERANCES
     }
 
 
@@ -160,7 +161,7 @@ def sync_check(
         slot for slot in slots if slot.role not in (variables.METRIC, variables.SEED) and not variables.on_read(slot)
     ]
     apart = [slot.key for slot in judged if not alike(after[slot.key])]
-    replicas = len(next(iter(after.values()), []))
+    replicas = max(map(len, after.values()), default=0)  # a variable from outside of the scope has one copy
     if replicas <= 1:
         return Check(name, "skipped", detail="there is one replica only"), []
     if not apart:

@@ -5,8 +5,22 @@ from typing import Any
 import tensorflow as tf
 
 
+def settled_devices(devices: Any, strategy: tf.distribute.Strategy | None) -> Any:
+    """`devices` where they or a strategy were given, else the split of this process, which is made where there is none.
+
+    Raises:
+      RuntimeError: there is no split yet, and TensorFlow's devices are set up already.
+    """
+    if devices is not None or strategy is not None:
+        return devices
+    # Imported here: a user's own strategy needs neither module.
+    from ..devices import current_devices, split_device
+
+    return current_devices() or split_device(2)
+
+
 def chosen_strategy(devices: Any, strategy: tf.distribute.Strategy | None) -> tf.distribute.Strategy:
-    """The user's own strategy, or one over `devices`, or over the split of this process.
+    """The user's own strategy, or one over `devices`.
 
     Raises:
       ValueError: a strategy whose replicas, or their variables, are not all in this process.
@@ -14,11 +28,9 @@ def chosen_strategy(devices: Any, strategy: tf.distribute.Strategy | None) -> tf
     if strategy is not None:
         _require_one_process(strategy)
         return strategy
-    # Imported here: a user's own strategy needs neither.
-    from ..devices import current_devices, split_device
     from ..strategy import make_strategy
 
-    return make_strategy(devices or current_devices() or split_device(2))
+    return make_strategy(devices)
 
 
 def _require_one_process(strategy: tf.distribute.Strategy) -> None:

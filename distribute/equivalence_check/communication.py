@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ..report import Check
 from . import checks, references, variables
-from .compare import Comparison, compared
+from .compare import Comparison, badness, compared
 from .judgement import Findings, PerReplica
 from .tolerances import Tolerance
 from .trial import Trial
@@ -39,5 +39,5 @@ def _replicawise(candidate: PerReplica, replayed: Sequence[PerReplica], row: Tol
         own = {key: [copies[replica]] for key, copies in candidate.items() if replica < len(copies)}
         each.append(compared(own, checks.first_copies(expected), row, common_ratio=False))
     same_variable = zip(*(comparison.differences for comparison in each), strict=True)
-    worst = [max(differences, key=lambda one: one.residual) for differences in same_variable]
+    worst = [max(differences, key=badness) for differences in same_variable]
     return Comparison(worst, 1.0, max((one.measured_ratio for one in each), key=lambda ratio: abs(ratio - 1)))

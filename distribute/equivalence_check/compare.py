@@ -47,7 +47,7 @@ class Comparison:
     @property
     def worst(self) -> Difference | None:
         """The variable that is furthest off."""
-        return max(self.differences, key=lambda one: _order(one.residual), default=None)
+        return max(self.differences, key=badness, default=None)
 
     @property
     def observed(self) -> float:
@@ -59,8 +59,9 @@ class Comparison:
         return {one.key: one for one in self.differences}
 
 
-def _order(value: float) -> float:
-    return np.inf if np.isnan(value) else value
+def badness(one: Difference) -> float:
+    """What differences are ordered by: NaN is further off than any number."""
+    return float("inf") if np.isnan(one.residual) else one.residual
 
 
 def compared(
@@ -80,24 +81,25 @@ def compared(
       slack: by variable, an absolute L2 distance that rounding explains.
       common_ratio: whether one ratio within 1e-7 of 1 is taken out first.
     """
-    wide = {key: value.astype(_wide(value)) for key, value in reference.items()}
-    total = float(np.sqrt(sum(_squared(value) for value in wide.values())))
-    ratio = _pooled_ratio(candidate, wide)
+    right = {key: wide(value) for key, value in reference.items()}
+    total = float(np.sqrt(sum(_squared(value) for value in right.values())))
+    ratio = _pooled_ratio(candidate, right)
     taken_out = ratio if common_ratio and abs(ratio - 1) <= RATIO_ROUNDING else 1.0
     found = []
-    for key, expected in wide.items():
+    for key, expected in right.items():
         copies = candidate.get(key) or [np.zeros_like(expected)]
         excused = (slack or {}).get(key, 0.0)
         each = [
             _difference(key, replica, copy.astype(expected.dtype), expected, taken_out, row, total, excused)
             for replica, copy in enumerate(copies)
         ]
-        found.append(max(each, key=lambda one: _order(one.residual)))
+        found.append(max(each, key=badness))
     return Comparison(found, taken_out, ratio)
 
 
-def _wide(value: np.ndarray) -> np.dtype:
-    return np.dtype(np.complex128 if np.iscomplexobj(value) else np.float64)
+def wide(value: np.ndarray) -> np.ndarray:
+    """The values in 64 bits, or 128 where they are complex."""
+    return value.astype(np.complex128 if np.iscomplexobj(value) else np.float64)
 
 
 def _squared(value: np.ndarray) -> float:

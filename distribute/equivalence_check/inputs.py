@@ -57,11 +57,11 @@ class Inputs:
 
     Attributes:
       batches: those to be checked; the first one starts the K steps.
-      truth: how often each example comes in one epoch of one reader; None for a list of batches.
+      truth: how often each example comes in one epoch of one reader; None for a list of batches, and where that one had
+        not ended after `MAX_BATCHES`.
       delivered: how often it came to the replicas in one epoch, as the strategy feeds them.
       workers: the same with one reader per replica, as in a cluster; None where that was not asked.
       per_replica_batch: the greatest shard that was seen.
-      ended: False where the epoch was cut at `MAX_BATCHES`.
       reason_even: why there is no batch of another size.
       read_again: reads one epoch of one reader once more; random transformations yield other values then.
       notes: what a reader of the report should know.
@@ -73,7 +73,6 @@ class Inputs:
     delivered: Counts | None = None
     workers: Counts | None = None
     per_replica_batch: int = 0
-    ended: bool = True
     reason_even: str = ""
     read_again: Callable[[], Counts] | None = None
     notes: Sequence[str] = field(default_factory=tuple)
@@ -180,12 +179,11 @@ def _joined(
         delivered=delivered.counts,
         workers=workers,
         per_replica_batch=max(delivered.first.sizes),
-        ended=ended,
         reason_even="" if delivered.other else f"every batch of the epoch has the size {sum(delivered.first.sizes)}",
         read_again=read_again,
         notes=()
         if ended
-        else (f"the data set had not ended after {MAX_BATCHES} batches: coverage is judged on what was read",),
+        else (f"the data set had not ended after {MAX_BATCHES} batches: input coverage was not judged",),
     )
 
 

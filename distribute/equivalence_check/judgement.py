@@ -9,7 +9,7 @@ import numpy as np
 from ..report import Check
 from . import checks, variables
 from .checks import Judged
-from .compare import Comparison, compared
+from .compare import Comparison, compared, wide
 from .evidence import Evidence, Gradient
 from .sparse_rows import summed, with_other_rows
 from .tolerances import RATIO_ROUNDING, Tolerance
@@ -161,7 +161,7 @@ def _held_to_optimizer(name: str, trial: Trial, pair: Pair, row: Tolerance, step
     start = pair.reference[0].before
     slack = checks.update_slack(start, slots, steps)
     for slot in slots:
-        moved = shaken[slot.key][0].astype(np.float64) - replayed[slot.key][0]
+        moved = wide(shaken[slot.key][0]) - replayed[slot.key][0]
         slack[slot.key] += row.multiple * float(np.linalg.norm(moved.ravel()))
     expected = {slot.key: replayed[slot.key][0] - start[slot.key][0] for slot in slots}
     actual = checks.updates(pair.candidate[steps - 1], slots, pair.candidate[0].before)
@@ -185,7 +185,7 @@ def _last_digits_changed(gradients: Mapping[str, Gradient], row: Tolerance) -> d
     """Each element off by the rounding that a sum of gradients of this size brings."""
     rng = np.random.default_rng(0)
     values = {key: one[0] if isinstance(one, tuple) else one for key, one in gradients.items()}
-    total = float(np.sqrt(sum(float(np.sum(np.square(value, dtype=np.float64))) for value in values.values())))
+    total = float(np.sqrt(sum(float(np.sum(np.square(np.abs(value), dtype=np.float64))) for value in values.values())))
     changed: dict[str, Gradient] = {}
     for key, value in values.items():
         size = 4 * row.epsilon * max(float(np.max(np.abs(value), initial=0.0)), row.epsilon * total)
@@ -222,10 +222,9 @@ def state_check(name: str, trial: Trial, pair: Pair, row: Tolerance) -> Judged:
     """Variables that are not trained, on the replica where they are furthest off."""
     slots = checks.with_role(trial.candidate.slots, variables.STATE)
     after, before = pair.reference[0].after, pair.reference[0].before
-    changed = [slot for slot in slots if slot.dtype != "string"]
-    slack = checks.update_slack(before, [slot for slot in changed if slot.floating], 1)
-    actual = checks.state_values(pair.candidate[0], before, changed)
-    expected = {slot.key: after[slot.key][0] for slot in changed}
+    slack = checks.update_slack(before, slots, 1)
+    actual = checks.state_values(pair.candidate[0], before, slots)
+    expected = {slot.key: after[slot.key][0] for slot in slots}
     comparison = compared(actual, expected, row, slack=slack, common_ratio=False)
     return checks.comparison_check(name, comparison, row.relative, ratio=False)
 

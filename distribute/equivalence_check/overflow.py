@@ -20,7 +20,7 @@ from .compare import compared
 from .observe import Recorder
 from .patching import patched
 from .runs import Run
-from .tolerances import Tolerance, tolerance
+from .tolerances import Tolerance
 from .trial import Pair, Trial
 
 NAME = "update_equivalence/overflow"
@@ -57,8 +57,7 @@ def overflow_check(pairs: Sequence[tuple[Trial, Pair]]) -> tuple[Check, list[Exp
     expected = _survived(trial, pair)
     if expected is None:
         return _skipped("one device does not go on after an overflow either"), []
-    row = tolerance(trial.dtype)
-    check, variable = _judged(_each_replica(trial, pair), expected, trial, row)
+    check, variable = _judged(_each_replica(trial, pair), expected, trial, trial.row)
     if check.status == "passed":
         return check, []
     return check, [Explanation(CAUSE, check.detail, variable, trial.reference.place(observe.OPTIMIZER))]

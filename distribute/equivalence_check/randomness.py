@@ -126,12 +126,18 @@ def identical_draws(recorder: Recorder, shard_sizes: Sequence[int]) -> tuple[int
     """Of the draws made for each example, how many were the same on all replicas, and how many there were.
 
     A draw whose leading dimension is not the number of examples (a mask on weights) is rightly the same everywhere.
+    Of uneven shards those rows are compared that all have; a replica without examples draws none, and one alone has
+    nothing to be the same as.
     """
-    by_replica = recorder.values(DRAWN)
+    filled = {replica: size for replica, size in enumerate(shard_sizes) if size}
+    if len(filled) < 2:
+        return 0, 0
+    by_replica, rows = recorder.values(DRAWN), min(filled.values())
+    drawn = zip(*([array for _, array in by_replica.get(replica, [])] for replica in filled), strict=False)
     per_example = [
-        [array for _, array in by_replica.get(replica, []) if array.ndim > 1 and array.shape[0] == size]
-        for replica, size in enumerate(shard_sizes)
+        [copy[:rows] for copy in copies]
+        for copies in drawn
+        if all(copy.shape[:1] == (size,) for copy, size in zip(copies, filled.values(), strict=True))
     ]
-    draws = list(zip(*per_example, strict=False))
-    same = sum(all(np.array_equal(copies[0], other) for other in copies[1:]) for copies in draws)
-    return same, len(draws)
+    same = sum(all(np.array_equal(copies[0], other) for other in copies[1:]) for copies in per_example)
+    return same, len(per_example)

@@ -108,13 +108,18 @@ def optimizer_replay(
     if not plan or len(set(named)) < len(named):
         return None
     run.write(initial)
-    for optimizer, _ in plan if rate != 1.0 else ():
-        optimizer.learning_rate = optimizer.learning_rate * rate
-    for gradients in steps:
-        for optimizer, pairs in plan:
-            known = [(gradients[key], v) for key, v in pairs if key is not None and key in gradients]
-            _apply(optimizer, known, run.dtype)
+    with _rates_times(rate):
+        for gradients in steps:
+            for optimizer, pairs in plan:
+                known = [(gradients[key], v) for key, v in pairs if key is not None and key in gradients]
+                _apply(optimizer, known, run.dtype)
     return run.read()
+
+
+def _rates_times(factor: float) -> contextlib.AbstractContextManager[None]:
+    """Inside, optimizers take `factor` times their learning rate, a schedule's too, which cannot be assigned."""
+    owner, name = keras.optimizers.Optimizer, "_get_current_learning_rate"
+    return patched(defining_class(owner, name), name, lambda rate: lambda optimizer: rate(optimizer) * factor)
 
 
 def _tensor(gradient: Gradient, variable: Any) -> Any:

@@ -18,7 +18,6 @@ from .communication import communication_checks
 from .inputs import Batch, split
 from .judgement import Findings
 from .sensitivity import excuse_rounding
-from .tolerances import tolerance
 from .trial import Trial
 
 _PARTS = ("gradient", "update", "state")
@@ -63,10 +62,10 @@ class Failure:
             return False
         if self.found.failed("communication"):
             found.replay = trial.replay(found.pair.batch)
-            communication_checks(trial, found, tolerance(trial.dtype))
+            communication_checks(trial, found, trial.row)
         if not self.causes:
             return True
-        causes = diagnose(trial, found, tolerance(trial.dtype)).causes
+        causes = diagnose(trial, found, trial.row).causes
         return [cause for cause in causes if cause not in self.accept][:1] == list(self.causes[:1])
 
 
@@ -123,13 +122,14 @@ def _fewest_rows(failure: Failure, num_replicas: int, most: int, deadline: float
     source = failure.first if failure.found.pair.batch.suffix == "@uneven" else failure.found.pair.batch
     sizes = [rows for rows in _row_counts(num_replicas, most) if rows <= sum(source.sizes)]
     batches = [_head(source, rows, num_replicas) for rows in sizes]
-    probed = Trial(trial.build, _strategy_of(trial, num_replicas), trial.dtype, batches, trial.initial)
+    strategy = _strategy_of(trial, num_replicas)
+    probed = Trial(trial.build, strategy, trial.dtype, batches, trial.initial, row=trial.row)
     for rows, batch in zip(sizes, batches, strict=True):
         pair = probed.pair(batch)
         if not pair.candidate or time.monotonic() > deadline:
             break
-        found = judgement.judge_pair(probed, pair, tolerance(trial.dtype))
-        excuse_rounding(probed, found, tolerance(trial.dtype))
+        found = judgement.judge_pair(probed, pair, trial.row)
+        excuse_rounding(probed, found, trial.row)
         if failure.alike(probed, found):
             return _Case(num_replicas, rows, found), passing
         passing += [rows] if all(check.status != "failed" for check in found.checks) else []
@@ -152,7 +152,7 @@ def _head(batch: Batch, rows: int, num_replicas: int) -> Batch:
 
 def _described(failure: Failure, best: _Case) -> Smallest:
     part, trial = str(failure.part), failure.trial
-    wrong, compared = _wrong_variables(best.found, part, tolerance(trial.dtype).relative)
+    wrong, compared = _wrong_variables(best.found, part, trial.row.relative)
     fewer_rows = best.num_rows < sum(failure.found.pair.batch.sizes)
     claims = (
         ("the optimizer", part == "gradient" and _CLIPPED not in failure.causes),

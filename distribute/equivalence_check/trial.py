@@ -17,7 +17,7 @@ from .references import ReplayRun
 from .runs import Run
 from .step_graphs import narrower_gradients
 from .subject import Subject
-from .tolerances import tolerance
+from .tolerances import Tolerance, tolerance
 from .variables import Slot, Values
 
 _HOST = "/device:CPU:0"
@@ -46,6 +46,7 @@ class Trial:
     """One program in one dtype: the runs that verification needs, each built when it is first asked for.
 
     Attributes:
+      row: the tolerances by which it is judged.
       own: the values that the reference's own build gave its variables.
       on_host: the reference ran on the host, because the whole batch did not fit on one device.
       notes: which means of evidence failed, and why.
@@ -59,14 +60,24 @@ class Trial:
         batches: Sequence[Batch],
         initial: Values | None = None,
         seed: int = global_state.BUILD_SEED,
+        row: Tolerance | None = None,
     ) -> None:
         """Builds the reference and traces its step on the first batch.
+
+        Args:
+          build: the user's function.
+          strategy: where the replicas run.
+          dtype: what Keras computes in.
+          batches: those that will be run.
+          initial: values for all variables; those of the reference's build where there are none.
+          seed: of everything that draws while the program is built or traced.
+          row: the tolerances; those of `dtype` where none are given.
 
         Raises:
           Exception: whatever `build` or the single-device step raises, with a note added.
         """
         self.build, self.strategy, self.dtype, self.first = build, strategy, dtype, batches[0]
-        self.batches = batches
+        self.batches, self.row = batches, row or tolerance(dtype)
         self.shards = {batch.suffix: runs.cast(batch.shards, dtype) for batch in batches}
         self.wholes = {batch.suffix: runs.cast([batch.whole], dtype) for batch in batches}
         self.seed = seed
@@ -107,13 +118,13 @@ class Trial:
 
     def pinned_dtype(self) -> str | None:
         """The dtype that the program keeps although Keras was told another one: in variables, or in its gradient."""
-        trained = {slot.dtype for slot in self.slots if slot.role == variables.TRAINABLE and slot.floating}
+        trained = {slot.precision for slot in self.slots if slot.role == variables.TRAINABLE and slot.precision}
         kept = (trained | narrower_gradients(self.reference.graphs)) - {self.dtype}
         return max(kept, key=lambda dtype: tolerance(dtype).relative, default=None)
 
     def afresh(self, seed: int) -> "Trial":
         """Another build and trace of the reference, from the same initial values, under another seed."""
-        return Trial(self.build, self.strategy, self.dtype, self.batches, self.initial, seed)
+        return Trial(self.build, self.strategy, self.dtype, self.batches, self.initial, seed, self.row)
 
     def without_batch_statistics(self) -> "Trial":
         """The same program with its BatchNormalization layers in inference mode."""
@@ -124,7 +135,7 @@ class Trial:
                 layer.trainable = False  # which puts this layer, and no other one, in inference mode
             return built
 
-        return Trial(build, self.strategy, self.dtype, self.batches)
+        return Trial(build, self.strategy, self.dtype, self.batches, row=self.row)
 
     @property
     def slots(self) -> Sequence[Slot]:

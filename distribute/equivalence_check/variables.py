@@ -52,14 +52,25 @@ class Slot:
         """Whether it holds floating point numbers."""
         return bool(tf.as_dtype(self.variable.dtype).is_floating)
 
+    @property
+    def precision(self) -> str | None:
+        """The floating point dtype that it is held in, a complex number by its parts; None for other kinds."""
+        dtype = tf.as_dtype(self.variable.dtype).real_dtype
+        return str(dtype.name) if dtype.is_floating else None
+
 
 def collect(parts: Sequence[Any], optimizers: Sequence[Any], extra: Sequence[Any]) -> list[Slot]:
-    """The variables of model parts, optimizers and further ones, each once, in a fixed order."""
+    """The variables of model parts, optimizers and further ones, each once, in a fixed order; none of strings.
+
+    `tf.Variable` is trainable by default: what has no gradient, such as a counter of steps, is state all the same.
+    """
     found: dict[int, tuple[str, str, Any]] = {}
 
     def add(variables: Iterable[Any], role: str) -> None:
         for variable in variables:
             inner = unwrapped(variable)
+            if inner.dtype == tf.string:
+                continue
             name = getattr(variable, "path", None) or inner.name
             chosen = SEED if "seed_generator_state" in name else role
             found.setdefault(id(inner), (name, chosen, inner))
@@ -74,7 +85,7 @@ def collect(parts: Sequence[Any], optimizers: Sequence[Any], extra: Sequence[Any
     for optimizer in optimizers:
         add(optimizer.variables, OPTIMIZER)
     for variable in extra:
-        add([variable], TRAINABLE if getattr(variable, "trainable", False) else STATE)
+        add([variable], TRAINABLE if _trainable(variable) else STATE)
     return _with_unique_keys(list(found.values()))
 
 
@@ -84,10 +95,15 @@ def _metric_variables(part: Any) -> list[Any]:
 
 
 def _trained(part: Any, variable: Any) -> bool:
-    if not getattr(variable, "trainable", False):
+    if not _trainable(variable):
         return False
     trained = getattr(part, "trainable_variables", None)
     return trained is None or any(variable is one for one in trained)
+
+
+def _trainable(variable: Any) -> bool:
+    dtype = tf.as_dtype(variable.dtype)
+    return bool(getattr(variable, "trainable", False)) and (dtype.is_floating or dtype.is_complex)
 
 
 def _with_unique_keys(found: Sequence[tuple[str, str, Any]]) -> list[Slot]:

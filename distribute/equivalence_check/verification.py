@@ -24,7 +24,7 @@ from .inputs import Batch, Inputs
 from .judgement import Findings
 from .sensitivity import excuse_rounding
 from .smallest import Failure, find_smallest
-from .tolerances import Tolerance, tolerance
+from .tolerances import tolerance
 from .trial import Pair, Trial
 from .variable_table import variable_rows
 
@@ -65,15 +65,15 @@ class Verification:
         """Asks every question and collects the answers."""
         begin = time.monotonic()
         self._on_progress = on_progress
-        main, row = self._main_trial()
+        main = self._main_trial()
         require_host_memory(main.slots, self.num_replicas, tf.as_dtype(main.dtype).size)
         self._count_parts(main)
         try:
-            first = self._batches(main, row)
+            first = self._batches(main)
         except _TooLargeError:
-            main, row = self._narrower(f"the replicas run out of memory in {ARBITER}, twice what they train in")
+            main = self._narrower(f"the replicas run out of memory in {ARBITER}, twice what they train in")
             self._count_parts(main)
-            first = self._batches(main, row)
+            first = self._batches(main)
         self.pairs.append((main, first.pair))
         if main.on_host:
             self.notes.append("the whole batch does not fit on one device: the reference ran on the host's CPU")
@@ -121,12 +121,12 @@ class Verification:
             self.notes.append(f"the search for a smaller case ended with {type(error).__name__}: {error}")
             return None
 
-    def _main_trial(self) -> tuple[Trial, Tolerance]:
+    def _main_trial(self) -> Trial:
         """The trial that decides: float64 where the program allows it."""
         batches = self.inputs.batches
         if ARBITER not in self.dtypes:
             self._skip(f"gradient_equivalence/{ARBITER}", "float64 is not among the dtypes asked for")
-            return Trial(self.build, self.strategy, self.dtypes[0], batches), tolerance(self.dtypes[0])
+            return Trial(self.build, self.strategy, self.dtypes[0], batches)
         try:
             trial = Trial(self.build, self.strategy, ARBITER, batches)
         except Exception as error:
@@ -135,16 +135,16 @@ class Verification:
                 raise
             why = f"the program runs in float32 and not in {ARBITER} ({type(error).__name__}: {_one_line(error)})"
             self._weaker(why, "float32")
-            return narrow, tolerance("float32")
+            return narrow
         pinned = trial.pinned_dtype() or ARBITER
         if pinned == ARBITER:
-            return trial, tolerance(ARBITER)
+            return trial
         return self._narrower(f"the program pins its dtype ({pinned})", pinned)
 
-    def _narrower(self, why: str, dtype: str = "float32") -> tuple[Trial, Tolerance]:
+    def _narrower(self, why: str, dtype: str = "float32") -> Trial:
         """The trial that decides where float64 cannot."""
         self._weaker(why, dtype)
-        return Trial(self.build, self.strategy, "float32", self.inputs.batches), tolerance(dtype)
+        return Trial(self.build, self.strategy, "float32", self.inputs.batches, row=tolerance(dtype))
 
     def _weaker(self, why: str, dtype: str) -> None:
         reason = f"{why}: it is judged by the table of {dtype}, weaker evidence"
@@ -158,8 +158,9 @@ class Verification:
         except Exception:  # noqa: BLE001 - the float64 exception is the one to show
             return None
 
-    def _batches(self, trial: Trial, row: Tolerance) -> Findings:
+    def _batches(self, trial: Trial) -> Findings:
         """Every batch from the initial values; the first one with all steps. Returns the first one's findings."""
+        row = trial.row
         self.found = []
         for number, batch in enumerate(self._compared_batches()):
             pair = trial.pair(batch, self.steps if number == 0 else 1)
@@ -173,7 +174,7 @@ class Verification:
             elif number == 0:
                 found.others += communication.communication_checks(trial, found, row)
             excuse_rounding(trial, found, row)
-            self._conclude(trial, found, row)
+            self._conclude(trial, found)
             if number == 0 or any(check.status == "failed" for check in found.checks):
                 self.found.append(found)  # what it rests on is as large as the model, many times over
             self._advance()
@@ -200,15 +201,15 @@ class Verification:
         except Exception as error:  # noqa: BLE001 - the step runs elsewhere: what fails here is the replay
             found.no_replay = f"it raised {type(error).__name__}: {' '.join(str(error).split())[-300:]}"
 
-    def _conclude(self, trial: Trial, found: Findings, row: Tolerance) -> None:
-        diagnosis = self._diagnosed(trial, found, row)
+    def _conclude(self, trial: Trial, found: Findings) -> None:
+        diagnosis = self._diagnosed(trial, found)
         self.explanations += diagnosis.explanations
         found.causes = diagnosis.causes
-        self.checks += accepted_checks(trial, found, diagnosis, self.accept, row)
+        self.checks += accepted_checks(trial, found, diagnosis, self.accept, trial.row)
 
-    def _diagnosed(self, trial: Trial, found: Findings, row: Tolerance) -> Diagnosis:
+    def _diagnosed(self, trial: Trial, found: Findings) -> Diagnosis:
         try:
-            return diagnose(trial, found, row)
+            return diagnose(trial, found, trial.row)
         except Exception as error:  # noqa: BLE001 - the checks stand, whatever the search for their cause ran into
             self.notes.append(f"the search for the cause ended with {type(error).__name__}: {error}")
             return Diagnosis()
@@ -237,25 +238,24 @@ class Verification:
         arbiter = first.pair if main.dtype == ARBITER else None
         pair = trial.pair(batch)
         self.pairs.append((trial, pair))
-        found = low_precision.judge_low_precision(trial, pair, arbiter, tolerance(dtype))
+        found = low_precision.judge_low_precision(trial, pair, arbiter, trial.row)
         self.lower[dtype] = found
         self.checks += follow_arbiter(found, self.checks)
-        self._note_accuracy(found)
+        self._note_accuracy(found, dtype)
 
-    def _note_accuracy(self, found: Findings) -> None:
-        own = found.gradients
-        if own is not None and own.observed > 1e-2 and not found.failed("gradient"):
-            worst = own.worst
+    def _note_accuracy(self, found: Findings, dtype: str) -> None:
+        accuracy = found.judged["gradient"].accuracy if "gradient" in found.judged else {}
+        worst = max(accuracy, key=lambda key: accuracy[key].reference, default=None)
+        if worst is not None and accuracy[worst].reference > 1e-2 and not found.failed("gradient"):
             self.notes.append(
-                f"in float32 the single-device run itself is {own.observed:.2g} (relative L2) off the float64 result"
-                f" in {worst.key if worst else '?'}: both runs agree and both are wrong"
+                f"in {dtype} the single-device run itself is {accuracy[worst].reference:.2g} (relative L2) off the"
+                f" {ARBITER} result in {worst}: both runs agree and both are wrong"
             )
 
     def _single_questions(self, trial: Trial, first: Findings) -> None:
         """What is asked once, not per batch."""
-        row = tolerance(trial.dtype)
         coverage, explained, notes = input_checks.coverage(self.inputs, self.num_replicas)
-        again = random_check.reproducibility(trial, first.pair, row)
+        again = random_check.reproducibility(trial, first.pair, trial.row)
         randomness, same_draws = random_check.randomness_check(trial, first.pair, self.accept)
         self.checks += [coverage, again, randomness]
         self.notes += notes

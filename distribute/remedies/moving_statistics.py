@@ -9,7 +9,8 @@ from .class_swap import swap_class
 
 Model = TypeVar("Model", bound=keras.Layer)
 
-_STATISTICS = ("moving_mean", "moving_variance", "moving_stddev", "renorm_mean", "renorm_stddev")
+STATISTICS = ("moving_mean", "moving_variance", "moving_stddev", "renorm_mean", "renorm_stddev")
+"""Attributes of a BatchNormalization layer; the last three with `renorm=True` only, none before the layer is built."""
 
 
 class Averaged:
@@ -56,7 +57,7 @@ def average_moving_statistics(model: Model) -> Model:
             f"{'' if model.built else 'not '}built: build a model that has some"
         )
     for layer in local:
-        for name in _STATISTICS:
+        for name in STATISTICS:
             if getattr(layer, name, None) is not None:
                 swap_class(getattr(layer, name), Averaged)
     return model

@@ -1,9 +1,10 @@
 import pytest
 
+from distribute import Check, Report
 from distribute.memory_check.advice import Advice, search_limit
 from distribute.memory_check.child_process import ChildProcess
 from distribute.memory_check.trace import MIB, MemoryTrace, may_grow, split_sum, sure_growth
-from distribute.memory_check.verdict import Measured, OutOfLimit, report_on, report_out_of_memory
+from distribute.memory_check.verdict import Measured, OutOfLimit, report_failure, report_on, report_out_of_memory
 
 
 def trace(peaks_mib=(4.0, 3.0, 3.0), ends=(100,) * 25, batch_size=32, num_threads=1, **further):
@@ -115,6 +116,13 @@ class TestVerdict:
         assert "No limit was found to work in a search of 61 s; tried: 11 MiB, 16 MiB" in checks["limit"].detail
         assert report.memory["advised_limit_mib"] is None
         assert report.memory["need_mib"] == 4
+
+    def test_a_program_that_does_not_run_says_nothing_of_what_it_computes(self):
+        report = report_failure("raised KeyError: 'loss'", 512)
+        verdict = "FAILED: the replicas do not run to the end of the memory check (1 of 1 checks failed)"
+        assert str(report).splitlines()[0] == verdict
+        both = Report(checks=(Check("metrics/loss", "failed"), *report.checks))
+        assert "do not compute what one device computes and do not run to the end" in str(both)
 
     def test_a_gpu_out_of_memory_has_failed_its_limit(self):
         report = report_out_of_memory("the limit of 512 MiB", "raised ResourceExhaustedError: OOM", 512)

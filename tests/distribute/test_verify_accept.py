@@ -90,9 +90,20 @@ class TestAcceptedRate:
     def test_scaled_learning_rate_is_accepted_over_several_steps(self):
         def build():
             model = programs.dense()
-            model.compile(keras.optimizers.Adam(0.01 * tf.distribute.get_strategy().num_replicas_in_sync), "mse")
+            model.compile(keras.optimizers.Adam(0.01 * replicas()), "mse")
             return model
 
         report = quick(build, num_replicas=3, steps=3, accept=("learning_rate_scaling",))
+        assert report.ok, str(report)
+        assert report.accepted == ("learning_rate_scaling",)
+
+    def test_scaled_schedule_is_accepted(self):
+        def build():
+            model = programs.dense()
+            rate = keras.optimizers.schedules.ExponentialDecay(0.01 * replicas(), 1, 0.5)
+            model.compile(keras.optimizers.SGD(rate), "mse")
+            return model
+
+        report = quick(build, steps=2, accept=("learning_rate_scaling",))
         assert report.ok, str(report)
         assert report.accepted == ("learning_rate_scaling",)

@@ -6,6 +6,7 @@ import pytest
 
 from distribute import verify
 
+from . import programs
 from .programs import strategy
 
 
@@ -52,6 +53,17 @@ class TestLostDigits:
         report = verify(build, [(x, x[:, :1])], strategy=strategy(2), dtypes=("float64",), steps=3)
         assert report.ok, str(report)
         assert any("amplifies rounding" in check.detail for check in report.checks)
+
+    def test_the_note_has_the_dtype_and_the_accuracy_of_one_device(self):
+        x = np.random.default_rng(0).normal(100, 1, (12, programs.FEATURES))  # of which bfloat16 keeps 8 bits
+        build = programs.program(lambda: programs.mlp(keras.layers.LayerNormalization()))
+        data = [(x, x[:, :1])]
+        report = verify(build, data, strategy=strategy(2), dtypes=("float64", "bfloat16"), shrink=False)
+        (note,) = (one for one in report.notes if "both are wrong" in one)
+        accuracy = {row["path"]: low["reference"] for row in report.variables for low in row["low_precision"]}
+        worst = max(accuracy, key=accuracy.get)
+        assert note.startswith(f"in bfloat16 the single-device run itself is {accuracy[worst]:.2g} (relative L2)")
+        assert f"result in {worst}:" in note
 
     def test_a_mistake_in_such_a_program_still_fails(self):
         def build():

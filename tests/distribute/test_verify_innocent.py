@@ -128,6 +128,35 @@ class TestInnocentPrograms:
         report = verify(build, [batch(12)], strategy=strategy(2), steps=2)
         assert "gradient_equivalence/float64" not in failed(report), str(report)
 
+    def test_trainable_variables_that_hold_no_real_numbers_pass(self):
+        def build():
+            module = tf.Module()
+            module.w = tf.Variable(tf.ones((programs.FEATURES, 1), tf.complex64))
+            module.steps, module.begun = tf.Variable(0, dtype=tf.int64), tf.Variable(False)
+            module.text = tf.Variable("not begun")
+
+            def train_step(data):
+                x, y = (tf.cast(part, tf.complex64) for part in data)
+                with tf.GradientTape() as tape:
+                    loss = tf.reduce_sum(tf.square(tf.abs(x @ module.w - y))) / 12
+                gradient = tape.gradient(loss, module.w)
+                module.w.assign_sub(0.1 * tf.distribute.get_replica_context().all_reduce("SUM", gradient))
+                module.steps.assign_add(1)
+                module.begun.assign(True)
+                module.text.assign("begun")
+                return {"loss": loss}
+
+            return Program(train_step, model=module)
+
+        report = quick(build, steps=2)
+        assert report.ok, str(report)
+        assert {row["dtype"]: row["role"] for row in report.variables} == {
+            "complex64": "trainable",
+            "int64": "state",
+            "bool": "state",
+        }
+        assert any("pins its dtype (float32)" in note for note in report.notes)
+
 
 class TestOptimizersAndDtypes:
     def test_optimizer_that_asks_for_paths_passes(self):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from distribute import Program, verify
 
 from . import programs
-from .programs import batch, compiled, program, strategy
+from .programs import batch, compiled, program, quick, strategy
 
 
 def hooks():
@@ -67,6 +67,22 @@ class TestGlobalState:
         verify(program(), [batch()], strategy=strategy(2), dtypes=("float64",))
         np.testing.assert_array_equal(first[0], again)
         np.testing.assert_array_equal(first[1], tf.random.normal([2]).numpy())
+
+    def test_settings_of_keras_hold_in_build(self):
+        seen = []
+
+        def model():
+            own = keras.saving.get_registered_object("Own")
+            seen.append((own, keras.config.is_flash_attention_enabled(), keras.layers.Dense(1).name))
+            return programs.dense()
+
+        keras.config.disable_flash_attention()
+        try:
+            with keras.saving.custom_object_scope({"Own": programs.dense}):
+                assert quick(program(model)).ok
+        finally:
+            keras.config.enable_flash_attention()
+        assert set(seen) == {(programs.dense, False, "dense")}
 
     def test_functions_of_the_user_keep_no_hook(self):
         drawn = []
@@ -185,6 +201,16 @@ class TestPinnedDtype:
         report = verify(build, [batch()], strategy=strategy(2))
         assert report.ok, str(report)
         assert any("weaker evidence" in note for note in report.notes)
+
+    def test_every_question_is_judged_by_one_table(self):
+        def build():
+            model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(1, dtype="bfloat16")])
+            model.compile(keras.mixed_precision.LossScaleOptimizer(keras.optimizers.SGD(0.1)), "mse")
+            return model
+
+        report = quick(build)
+        names = ("gradient_equivalence/float32", "reference_reproducibility", "update_equivalence/overflow")
+        assert {programs.check(report, name).allowed for name in names} == {0.05}
 
     def test_loss_taken_in_float32_is_no_false_alarm(self):
         def loss(model, x, y):

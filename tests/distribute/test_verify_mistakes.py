@@ -160,6 +160,21 @@ class TestPlantedMistakes:
 
         assert self.report(program(change=poisoned)).causes == ("non_finite",)
 
+    def test_not_a_number_on_a_later_replica_alone_is_no_right_communication(self):
+        def build():
+            plain, own = program()(), tf.Variable(0.0, trainable=False)
+
+            def train_step(data):
+                replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+                number = tf.where(tf.equal(replica, 1), np.nan, 1.0)
+                own.assign(number)
+                zeros = [tf.zeros_like(variable) for variable in plain.model.trainable_variables]
+                return {**plain.train_step(data), "gradients": [zero + tf.cast(number, zero.dtype) for zero in zeros]}
+
+            return Program(train_step, model=plain.model, optimizer=plain.optimizer, variables=[own])
+
+        assert {"communication/gradients", "communication/state"} <= failed(self.report(build))
+
     def test_reference_that_does_not_repeat_itself(self):
         def noisy(gradients, context):
             noise = tf.numpy_function(lambda: np.random.normal(), [], tf.float64)  # noqa: NPY002
@@ -173,6 +188,19 @@ class TestPlantedMistakes:
         report = self.report(program(lambda: programs.mlp(keras.layers.Dropout(0.5, seed=1))))
         assert failed(report) == {"randomness"}
         assert report.causes == ("identical_randomness",)
+
+    @pytest.mark.parametrize("size", [12, 11])
+    def test_same_number_for_the_examples_of_every_replica(self, size):
+        """One number for each example, and one for each of six features, as many as the even shards have rows."""
+
+        class Noise(keras.layers.Layer):
+            def call(self, x):
+                rows = tf.random.stateless_uniform(tf.shape(x)[:1], [1, 2], dtype=x.dtype)
+                return x * rows[:, None] + tf.random.stateless_uniform([programs.FEATURES], [3, 4], dtype=x.dtype)
+
+        report = self.report(program(lambda: programs.mlp(Noise())), [batch(size)])
+        assert failed(report) == {"randomness"}
+        assert "1 of 1 random operations drew the same numbers" in check(report, "randomness").detail
 
     def test_one_replicas_gradient_dropped(self):
         names = [f"CPU:{index}" for index in range(3)]

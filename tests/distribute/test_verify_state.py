@@ -8,7 +8,7 @@ import tensorflow as tf
 from distribute import Program, verify
 
 from . import programs
-from .programs import batch, failed, program, quick, strategy
+from .programs import batch, check, failed, program, quick, strategy
 
 
 def replicas():
@@ -94,6 +94,15 @@ class TestCombinedWhenRead:
     def test_steps_counted_once_per_replica_fail(self):
         report = quick(with_variable(self.counter, lambda counter, data: counter.assign_add(1.0)))
         assert {"state_equivalence/float64", "state_equivalence/saved"} <= failed(report)
+
+    def test_metric_from_outside_of_build_hides_no_replica(self):
+        metric = keras.metrics.Mean(name="seen")
+
+        def build():
+            plain = program()()
+            return Program(plain.train_step, model=[plain.model, metric], optimizer=plain.optimizer)
+
+        assert "same on 2 replicas" in check(quick(build), "replica_sync").detail
 
     def test_metric_handed_over_as_variables_passes(self):
         def build():

@@ -93,3 +93,22 @@ class TestMakeStrategy:
         assert error.startswith(
             "distribute.device_plan.DeviceError: GPU:0 asked for, and TensorFlow has only CPU:0, CPU:1"
         )
+
+
+class TestVerifyWithoutDevices:
+    CODE = (
+        "from distribute import verify; from tests.distribute.programs import batch, program\n"
+        "report = verify(program(), [batch()], dtypes=('float64',), shrink=False)\n"
+        "print(report.ok); print(report.devices)"
+    )
+
+    def test_a_fresh_process_is_split_in_two(self):
+        ok, devices = run(self.CODE)
+        assert ok == "True"
+        assert "'replicas': 2, 'names': ['CPU:0', 'CPU:1'], 'memory_limit_mib': None" in devices
+
+    def test_the_split_of_the_process_is_taken_and_described(self):
+        ok, devices = run(f"split_device(3, memory_limit_mib=64, kind='cpu')\n{self.CODE}")
+        assert ok == "True"
+        assert "'placement': 'virtual', 'replicas': 3, 'names': ['CPU:0', 'CPU:1', 'CPU:2']" in devices
+        assert "'memory_limit_mib': 64, 'limit_enforced_by': 'nothing" in devices

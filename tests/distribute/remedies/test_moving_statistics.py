@@ -22,6 +22,22 @@ class TestVerified:
         report = quick(compiled(lambda: normalised(synchronized=True)))
         assert report.ok, str(report)
 
+    def test_all_statistics_of_renormalisation_are_named_beside_a_layer_that_is_never_built(self):
+        class Owner(keras.layers.Layer):
+            def __init__(self):
+                super().__init__()
+                self.unused = keras.layers.BatchNormalization()
+
+            def build(self, shape):
+                pass
+
+            def call(self, x):
+                return x
+
+        report = quick(compiled(lambda: mlp(Owner(), keras.layers.BatchNormalization(renorm=True))))
+        assert report.causes == ("moving_statistics_not_aggregated",), str(report)
+        assert not any("search for the cause ended" in note for note in report.notes)
+
     @pytest.mark.parametrize("num_replicas", [2, pytest.param(3, marks=pytest.mark.proof)])
     def test_what_is_left_is_the_local_normalisation(self, num_replicas):
         report = quick(compiled(averaged), num_replicas=num_replicas, accept=("local_batch_statistics",))
