@@ -9,15 +9,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras.src.backend.common import global_state as keras_global_state
-from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
 from tensorflow.python.eager import context as tf_context
 from tensorflow.python.ops import stateful_random_ops
 
 BUILD_SEED = 20_26
 
 _NO_GRAPPLER = "disable_meta_optimizer"
-_COUNTED = ("object_name_uids", GLOBAL_SEED_GENERATOR)
-"""What Keras counts on: the numbers in automatic names, and the draws without a seed."""
+_SETTINGS = (
+    "dtype_policy",
+    "custom_objects_scope_dict",
+    "safe_mode_saving",
+    "flash_attention",
+    "traceback_filtering",
+    "interactive_logging",
+)
+"""What the user may have set in Keras. All else is what Keras counts and collects: names, seeds, variables to come."""
 
 
 @contextlib.contextmanager
@@ -59,8 +65,7 @@ def alike(seed: int = BUILD_SEED) -> Iterator[None]:
     """Inside, Keras' automatic names, its global seed generator and all seeds start the same way each time."""
     kept = _keras_attributes()
     try:
-        # Whatever else is there are the user's settings, such as custom objects, which build() may need.
-        _set_keras_attributes({name: value for name, value in _keras_attributes().items() if name not in _COUNTED})
+        _set_keras_attributes({name: value for name, value in kept.items() if name in _SETTINGS})
         reseed(seed)
         yield
     finally:

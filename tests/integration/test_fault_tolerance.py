@@ -180,7 +180,7 @@ class TestDisk:
         result = resume(folder, tmp_path, "--steps=1")
         assert result.returncode == 0, result.stderr
         assert "damaged" not in result.stderr
-        assert steps is None
+        assert steps > 0  # what was trained until then is told
 
     def test_whose_folder_is_removed_ends_the_run(self, start):
         process, folder, output = start()

@@ -281,12 +281,17 @@ class TestRefusals:
 
     def test_running_out_of_memory_is_the_machines_fault(self, project):
         result = verify_in_fork(project, "models.net:takes_all_memory", "data:batches", "--verify=gradients")
-        assert_refused(result, 3, "out of memory", "no memory is left", "no plan of what it needs", "smaller batch")
+        assert result.returncode == 3
+        assert "Traceback" not in result.stderr
+        for words in ("out of memory", "no memory is left", "no plan of what it needs", "smaller batch"):
+            assert words in result.stderr
         assert report_of(project)["ok"] is False
 
     def test_what_tensorflow_says_of_it_is_kept(self, project):
         result = verify_in_fork(project, "models.net:more_than_there_is", "data:batches", "--verify=gradients")
-        assert_refused(result, 3, "out of host memory", "shape [281474976710656]", "oom_report.json")
+        assert result.returncode == 3
+        for words in ("out of host memory", "shape [281474976710656]", "oom_report.json"):
+            assert words in result.stderr
         report = json.loads((project / "out/oom_report.json").read_text())
         assert report["allocator"]["device"] == "CPU:0"
         assert report["allocator"]["wanted_bytes"] == 4 * 2**48

@@ -161,7 +161,7 @@ class TestContent:
         page = Page(page_of("unfinished"))
         assert "Did not come to its end" in page.text
         assert page.text.index("ran out of memory under its limit of 20 MiB") < page.text.index("Checks")
-        assert "Nothing was trained" in page.text
+        assert "No training is recorded" in page.text
         assert "No peak of a replica was measured" in page.text
 
     def test_says_why_there_is_no_timeline_of_a_device(self):
