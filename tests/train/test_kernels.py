@@ -44,6 +44,7 @@ class TestFastestKernels:
     def test_what_the_user_set_stays(self):
         assert kernels_with(TF_ENABLE_ONEDNN_OPTS="0") == ("False", "0")
 
+    @pytest.mark.proof
     def test_are_left_to_tensorflow_where_memory_is_limited(self):
         limited = {"TF_CPU_ALLOCATOR_USE_BFC": "true", "TF_CPU_BFC_MEM_LIMIT_IN_MB": "512"}
         assert kernels_with(**limited) == kernels_with("open(os.devnull)", **limited)
