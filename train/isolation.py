@@ -53,7 +53,6 @@ def run_in_processes(values: flags.FlagValues, recipe: Recipe, folder: "RunFolde
         return exit_code_of(recording.report)
 
     results = _train(values, devices, environments, folder, recording)
-    recording.training |= results[0]["test"]
     recording.timelines = [
         {"process": f"replica {index}", **result["timeline"]} for index, result in enumerate(results)
     ]

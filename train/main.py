@@ -106,8 +106,7 @@ def run(recipe: "Recipe", folder: "RunFolder", recording: "Recording") -> int:
         keep_training=recording.add_training,
         begin_phase=recording.memory.begin_phase,
     )
-    test = train(FLAGS, subject, trainee, outputs)
-    recording.training |= test
+    train(FLAGS, subject, trainee, outputs)
     recording.print_summary()
     if look := how_to_look(FLAGS, folder):
         console.print(look)

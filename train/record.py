@@ -13,6 +13,7 @@ from distribute.targets import Target
 from train.errors import InputError, ScriptError
 from train.memory_history import MemoryHistory
 from train.memory_need import MemoryNeed, find_need
+from train.messages import first_line
 from train.out_of_memory import explain_out_of_memory, read_exhaustion
 from train.output import Output
 from train.report_page.leave import leave_page
@@ -105,8 +106,8 @@ class Recording:
         """Whether there is more to tell than that the run began."""
         return bool(self.report.checks) or self.training is not self._before
 
-    def write_stopped(self, exit_code: int, reason: str) -> None:
-        """Writes ``report.json`` of a run that was stopped, unless an older one says more."""
+    def write_cut_short(self, exit_code: int, reason: str) -> None:
+        """Writes ``report.json`` of a run that was stopped or failed by itself, unless an older one says more."""
         if not self._before or self.training is not self._before:
             self.write(exit_code, reason)
         else:
@@ -171,7 +172,7 @@ def leave_report(folder: RunFolder, run: Callable[[Recording], int], output: Out
             exit_code = run(recording)
         raise_if_stopped()
     except Stopped as stop:
-        recording.write_stopped(stop.exit_code, stop.reason)
+        recording.write_cut_short(stop.exit_code, stop.reason)
         raise
     except InputError as error:
         if recording.has_found:
@@ -184,7 +185,7 @@ def leave_report(folder: RunFolder, run: Callable[[Recording], int], output: Out
     except Exception as error:
         exhaustion = read_exhaustion(error)
         if exhaustion is None:
-            recording.write(1, f"{type(error).__name__}: {error}")
+            recording.write_cut_short(1, f"{type(error).__name__}: {first_line(error)}")  # 1: as Python leaves
             raise
         memory = explain_out_of_memory(exhaustion, recording.devices, folder, recording.find_need)
         recording.write(memory.exit_code, str(memory))

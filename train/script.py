@@ -4,7 +4,6 @@
 """
 
 import errno
-import importlib
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -14,7 +13,6 @@ from absl import app, flags, logging
 from train.command_line import parse, script_name
 from train.errors import InputError, MachineError, ScriptError, tell
 from train.heap import keep_heaps
-from train.kernels import fastest_kernels
 from train.output import Output
 from train.stop_signals import (
     Stopped,
@@ -24,7 +22,7 @@ from train.stop_signals import (
     raise_if_stopped,
     stop_without_output,
 )
-from train.tensorflow_log import import_tensorflow_quietly
+from train.tensorflow_log import import_tensorflow
 
 FLAGS = flags.FLAGS
 
@@ -123,11 +121,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 def set_up() -> None:
     """What every process of a script does first, once its flags are parsed."""
     keep_heaps()
-    with fastest_kernels():
-        if FLAGS.debug:
-            importlib.import_module("tensorflow")
-        else:
-            import_tensorflow_quietly()
+    import_tensorflow(quietly=not FLAGS.debug)
     if not FLAGS.debug:
         logging.set_verbosity(logging.WARNING)
 

@@ -151,7 +151,7 @@ def train(values: flags.FlagValues, subject: Subject, trainee: Trainee, outputs:
     """Trains from the first or resumed step on, evaluates, and exports where ``--export`` says so.
 
     Returns:
-      The test results of the ``training`` entry of ``report.json``.
+      The test results of the ``training`` entry of ``report.json``, for a process whose `outputs` keep nothing.
     """
     recipe, source = subject.recipe, subject.source
     checkpoints, console = outputs.checkpoints, outputs.console

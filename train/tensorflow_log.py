@@ -13,9 +13,23 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from train.kernels import fastest_kernels
 
-def import_tensorflow_quietly() -> None:
-    """Loads TensorFlow; what it wrote to standard error is shown only if the import fails."""
+
+def import_tensorflow(*, quietly: bool) -> None:
+    """Loads TensorFlow, with the kernels that `train.kernels` chooses.
+
+    Args:
+      quietly: what it writes to standard error is shown only if the import fails.
+    """
+    with fastest_kernels():
+        if quietly:
+            _import_quietly()
+        else:
+            importlib.import_module("tensorflow")
+
+
+def _import_quietly() -> None:
     if Path("/proc/driver/nvidia/version").exists():
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
         importlib.import_module("tensorflow")

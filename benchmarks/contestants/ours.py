@@ -6,12 +6,10 @@ if __name__ == "__main__":
     watch = Stopwatch(task := read_task())
 
     from train.heap import keep_heaps
-    from train.kernels import fastest_kernels
-    from train.tensorflow_log import import_tensorflow_quietly
+    from train.tensorflow_log import import_tensorflow
 
     keep_heaps()
-    with fastest_kernels():
-        import_tensorflow_quietly()
+    import_tensorflow(quietly=True)
 
     from benchmarks.contestants.tensorflow_parts import digits_batches, final_loss
     from distribute import make_strategy, split_device
