@@ -24,7 +24,9 @@ def as_in_the_table(name):
 
 
 class TestChecksPage:
-    @pytest.mark.parametrize("name", ["moving_statistics_not_aggregated", "identical_randomness"])
+    @pytest.mark.parametrize(
+        "name", [pytest.param("moving_statistics_not_aggregated", marks=pytest.mark.proof), "identical_randomness"]
+    )
     def test_has_every_check_of_a_report(self, name):
         report = report_of(name, "mended", DEVICES, steps=2)
         assert {as_in_the_table(check.name) for check in report.checks} <= ROWS

@@ -287,6 +287,7 @@ class TestRefusals:
             assert words in result.stderr
         assert report_of(project)["ok"] is False
 
+    @pytest.mark.proof
     def test_what_tensorflow_says_of_it_is_kept(self, project):
         result = verify_in_fork(project, "models.net:more_than_there_is", "data:batches", "--verify=gradients")
         assert result.returncode == 3
