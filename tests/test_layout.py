@@ -53,3 +53,10 @@ class TestLayout:
                     continue
                 edits = re.findall(r"sys\.path(?:\[.*\])?(?: \+?= |\.(?!index|count|copy)\w+\()", path.read_text())
                 assert not edits, (path, edits)
+
+    def test_the_workspace_lists_every_module_and_none_that_is_gone(self):
+        tree = (REPOSITORY / "WORKSPACE.md").read_text().split("## Files")[1].split("```")[1]
+        modules = [path for folder in ALLOWED for path in (REPOSITORY / folder).glob("*.py")]
+        assert [path.name for path in modules if path.name != "__init__.py" and path.name not in tree] == []
+        there = {path.name for path in REPOSITORY.glob("*/**/*.py")}
+        assert [name for name in re.findall(r"(?<![\w…])\w+\.py", tree) if name not in there] == []

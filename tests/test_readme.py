@@ -34,12 +34,3 @@ class TestReadme:
         defined = re.findall(r'DEFINE_\w+\(\s*"(\w+)"', source)
         assert len(defined) > 15
         assert [name for name in defined if f"--{name}" not in README] == []
-
-    def test_lists_files_that_exist_and_no_module_is_missing(self):
-        tree = README.split("## Files")[1]
-        root = Path(__file__).resolve().parent.parent
-        modules = [
-            path for folder in ("train", "distribute", "models", "configs") for path in (root / folder).glob("*.py")
-        ]
-        missing = [path.name for path in modules if path.name != "__init__.py" and path.name not in tree]
-        assert missing == []
