@@ -60,7 +60,7 @@ SWEEPS = {
     ],
     "parameters": [
         Point("parameters", replicas, 64, units, steps=30)
-        for replicas in (1, 2)
+        for replicas in (1, 2, 8)
         for units in (64, 2_000, 10_000, 43_000)
     ],
 }

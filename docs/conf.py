@@ -18,6 +18,7 @@ root_doc = "docs/index"
 include_patterns = ["README.md", "WORKSPACE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/*.md"]
 html_theme = "furo"
 html_title = project
+html_static_path = html_css_files = ["formulas.css"]
 
 myst_enable_extensions = ["dollarmath"]
 html_math_renderer = "mathml"

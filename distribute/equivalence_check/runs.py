@@ -14,6 +14,7 @@ from .blame import blamed
 from .build_places import BuildPlaces, building
 from .evidence import Evidence
 from .observe import Recorder
+from .recorded_step import evidence_of
 from .subject import Subject
 from .variables import Slot
 
@@ -223,70 +224,11 @@ class Run:
                     copy.assign(tf.zeros_like(copy))
 
     def _evidence(self, before: Mapping[str, list[np.ndarray]], sizes: Sequence[int]) -> Evidence:
-        kinds = (
-            observe.APPLIED,
-            observe.RETURNED,
-            observe.LOCAL,
-            observe.HANDED,
-            observe.FED,
-        )
-        seen = {kind: self._by_variable(kind) for kind in kinds}
-        after = self.read()
-        source, gradients = self._applied(seen, before, after)
         with global_state.precision(self.dtype):
             metrics = {
                 name: float(tf.cast(v, tf.float64)) for name, v in self.subject.metrics().items() if _is_scalar(v)
             }
-        return Evidence(
-            before=before,
-            after=after,
-            gradients=gradients,
-            outputs=self._outputs(),
-            shard_sizes=sizes,
-            metrics=metrics,
-            local=seen[observe.LOCAL],
-            handed=seen[observe.HANDED],
-            fed=seen[observe.FED],
-            sparse={
-                key: (values[0], self._by_variable(observe.SPARSE_INDICES)[key][0])
-                for key, values in self._by_variable(observe.SPARSE_VALUES).items()
-            },
-            gradient_source=source,
-        )
-
-    def _applied(self, seen: Mapping[str, Mapping[str, list[np.ndarray]]], before: Any, after: Any) -> Any:
-        for kind in (observe.RETURNED, observe.APPLIED):
-            if seen[kind]:
-                return kind, seen[kind]
-        if not seen[observe.LOCAL]:
-            return "", {}
-        # Without a Keras optimizer nothing says which tensor is applied: the update itself is the gradient's image.
-        trained = [slot.key for slot in self.slots if slot.role == variables.TRAINABLE]
-        return "the update itself", {
-            key: [old - new for old, new in zip(before[key], after[key], strict=True)] for key in trained
-        }
-
-    def _by_variable(self, kind: str) -> dict[str, list[np.ndarray]]:
-        """By variable, one array per replica; a variable that was seen several times has one more axis."""
-        keys = {id(slot.variable): slot.key for slot in self.slots}
-        by_replica = self.recorder.values(kind)
-        found: dict[str, list[np.ndarray]] = {}
-        for replica in sorted(by_replica):
-            seen: dict[str, list[np.ndarray]] = {}
-            for variable, array in by_replica[replica]:
-                if id(variable) in keys:
-                    seen.setdefault(keys[id(variable)], []).append(array)
-            for key, arrays in seen.items():
-                found.setdefault(key, []).append(arrays[0] if len(arrays) == 1 else np.stack(arrays))
-        return {key: variables.shared(copies) for key, copies in found.items()}
-
-    def _outputs(self) -> dict[str, list[np.ndarray]]:
-        found: dict[str, list[np.ndarray]] = {}
-        by_replica = self.recorder.values(observe.OUTPUT)
-        for replica in sorted(by_replica):
-            for name, value in by_replica[replica]:
-                found.setdefault(name, []).append(value)
-        return found
+        return evidence_of(self.recorder, self.slots, before, self.read(), sizes, metrics)
 
 
 def cast(shards: Shards, dtype: str) -> Shards:
