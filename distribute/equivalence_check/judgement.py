@@ -11,6 +11,7 @@ from . import checks, variables
 from .checks import Judged
 from .compare import Comparison, compared, wide
 from .evidence import Evidence, Gradient
+from .failed_execution import failed_execution
 from .sparse_rows import summed, with_other_rows
 from .tolerances import RATIO_ROUNDING, Tolerance
 from .trial import Pair, Trial
@@ -63,7 +64,7 @@ def judge_pair(trial: Trial, pair: Pair, row: Tolerance) -> Findings:
     found = Findings(pair)
     suffix, dtype = pair.batch.suffix, trial.dtype
     if pair.error is not None or not pair.candidate:
-        found.others = _not_run(pair, dtype)
+        found.others = failed_execution(pair.error, pair.batch.sizes, dtype, suffix)
         return found
     found.others.append(Check(f"execution{suffix}", "passed", detail="both runs came to their end"))
     found.judged["gradient"] = gradient_check(f"gradient_equivalence/{dtype}{suffix}", trial, pair, row)
@@ -81,30 +82,6 @@ def judge_pair(trial: Trial, pair: Pair, row: Tolerance) -> Findings:
             f"update_equivalence/{dtype}/steps_{steps}{suffix}", trial, pair, row, steps
         )
     return found
-
-
-def _not_run(pair: Pair, dtype: str) -> list[Check]:
-    suffix = pair.batch.suffix
-    message = " ".join(str(pair.error).split())[-400:]
-    what = f"the replicas raised {type(pair.error).__name__}, one device did not: {message}"
-    sizes = f" (shard sizes {pair.batch.sizes})"
-    return [
-        Check(f"execution{suffix}", "failed", detail=what + sizes),
-        Check(f"gradient_equivalence/{dtype}{suffix}", "failed", detail="not measured: see execution" + suffix),
-        *(
-            Check(
-                f"{name}{suffix}",
-                "skipped",
-                detail="the replicas raised an exception: see execution" + suffix,
-            )
-            for name in (
-                f"update_equivalence/{dtype}",
-                f"state_equivalence/{dtype}",
-                "replica_sync",
-                "metrics/loss",
-            )
-        ),
-    ]
 
 
 def gradient_check(name: str, trial: Trial, pair: Pair, row: Tolerance, step: int = 0) -> Judged:
