@@ -26,11 +26,15 @@ def local_statistics(case: Case, weights: Weights | None) -> list[Explanation]:
 
 
 def _first_layer(case: Case) -> tuple[str, float] | None:
-    """The first layer whose outputs differ between the replicas and one device, and by how much."""
-    for name, off in case.trial.layer_differences(case.batch):
-        if off > _SAME:
-            return name, off
-    return None
+    """The first layer whose outputs differ between the replicas and one device, and by how much.
+
+    After an update within the step it may be its weights that differ: only BatchNormalization is blamed there.
+    """
+    first = next((one for one in case.trial.layer_differences(case.batch) if one.off > _SAME), None)
+    normalising = {layer.name for layer in case.trial.reference.subject.batch_normalizations()}
+    if first is None or first.after_update and first.name not in normalising:
+        return None
+    return first.name, first.off
 
 
 def _gone_on_same_shards(case: Case) -> bool:

@@ -75,6 +75,20 @@ class TestSetFromTheNumberOfReplicas:
 
 
 class TestCombinedWhenRead:
+    def test_part_that_each_replica_keeps_for_itself_passes(self):
+        def accumulator():
+            return tf.Variable(
+                tf.zeros([6], keras.config.floatx()),
+                trainable=False,
+                synchronization=tf.VariableSynchronization.ON_READ,
+            )
+
+        def accumulate(own, data):
+            own.assign_add(tf.reduce_sum(data[0], axis=0))
+
+        report = quick(with_variable(accumulator, accumulate), steps=2)
+        assert report.ok, str(report)
+
     def counter(self, aggregation=tf.VariableAggregation.SUM):
         return tf.Variable(
             1.0,
