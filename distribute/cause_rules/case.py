@@ -80,6 +80,12 @@ class Case:
             if pair.candidate
         ]
 
+    @functools.cached_property
+    def agrees_on_same_shards(self) -> bool:
+        """Whether replicas with the same examples agree with one device."""
+        runs = self.same_shards
+        return bool(runs) and all(norm(difference(other, one)) <= NEAR * norm(one) for one, other in runs)
+
     def without_statistics(self) -> "Case | None":
         """The same batch with BatchNormalization in inference mode, if the gradient is still wrong then."""
         if not self.trial.reference.subject.batch_normalizations():

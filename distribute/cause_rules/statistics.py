@@ -2,7 +2,7 @@
 
 from ..causes import Explanation
 from ..equivalence_check.weights import Weights
-from .case import NEAR, Case, difference, norm
+from .case import Case
 
 _SAME = 1e-9
 
@@ -13,7 +13,7 @@ def local_statistics(case: Case, weights: Weights | None) -> list[Explanation]:
         return []
     shown = _first_layer(case)
     plain = [layer for layer in case.trial.reference.subject.batch_normalizations() if not layer.synchronized]
-    if shown is None or not (plain or _gone_on_same_shards(case)):
+    if shown is None or not (plain or case.agrees_on_same_shards):
         return []
     name, off = shown
     if any(layer.name == name and layer.synchronized for layer in case.trial.reference.subject.batch_normalizations()):
@@ -35,11 +35,3 @@ def _first_layer(case: Case) -> tuple[str, float] | None:
     if first is None or first.after_update and first.name not in normalising:
         return None
     return first.name, first.off
-
-
-def _gone_on_same_shards(case: Case) -> bool:
-    """Whether replicas with the same examples agree with one device."""
-    runs = case.same_shards
-    return bool(runs) and all(
-        norm(difference(candidate, reference)) <= NEAR * norm(reference) for reference, candidate in runs
-    )

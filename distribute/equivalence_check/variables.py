@@ -184,6 +184,12 @@ def on_read(slot: Slot) -> bool:
     return "ON_READ" in str(getattr(slot.variable, "synchronization", ""))
 
 
+def combined(slot: Slot) -> bool:
+    """Whether replicas may rightly hold different parts: not of weights, nor where only the first replica's is read."""
+    first_alone = slot.variable.aggregation == tf.VariableAggregation.ONLY_FIRST_REPLICA
+    return on_read(slot) and slot.role != TRAINABLE and not first_alone
+
+
 def own_part(slot: Slot) -> bool:
     """Whether each replica keeps a part that nothing combines, such as its accumulated gradient: there is no one value.
 

@@ -147,11 +147,38 @@ class TestTermOfTheWeights:
         assert report.causes == ("regularizer_per_replica", "uneven_batch_weighting")
 
 
+class TestStatisticsBesideADivisionByTheGlobalBatch:
+    @pytest.mark.parametrize("normalised", ["by a layer", "in the loss"])
+    def test_the_division_is_not_blamed(self, normalised):
+        def build():
+            layers = [keras.layers.BatchNormalization()] if normalised == "by a layer" else []
+            model, optimizer = programs.mlp(*layers), keras.optimizers.SGD(0.1)
+
+            def train_step(data):
+                x, y = data
+                if not layers:
+                    y = (y - tf.reduce_mean(y)) / tf.math.reduce_std(y)
+                with tf.GradientTape() as tape:
+                    error = tf.square(model(x, training=True) - y)[:, 0]
+                    loss = tf.nn.compute_average_loss(error, global_batch_size=12)
+                own = model.trainable_variables
+                optimizer.apply_gradients(zip(tape.gradient(loss, own), own, strict=True))
+                return {"loss": loss}
+
+            return Program(train_step, model=model, optimizer=optimizer)
+
+        report = quick(build)
+        statistics = ("local_batch_statistics", "moving_statistics_not_aggregated")
+        assert not report.ok
+        assert report.causes == (statistics if normalised == "by a layer" else ())
+
+
 class TestSeveralLosses:
     def test_one_loss_of_two_that_is_not_divided_is_named_with_its_line(self):
         def build():
             models = [programs.dense(), programs.dense()]
             optimizers = [keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)]
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
 
             def apply(number, loss, tape):
                 own = models[number].trainable_variables
@@ -160,7 +187,7 @@ class TestSeveralLosses:
             def train_step(data):
                 x, y = data
                 with tf.GradientTape() as tape:
-                    right = tf.reduce_sum(tf.square(models[0](x) - y)) / 12
+                    right = tf.reduce_mean(tf.square(models[0](x) - y)) / replicas
                 apply(0, right, tape)
                 with tf.GradientTape() as tape:
                     wrong = tf.reduce_mean(tf.square(models[1](x) - y))
@@ -203,12 +230,13 @@ class TestSeveralLosses:
     def test_layer_that_is_called_again_after_a_wrong_update_is_not_blamed(self):
         def build():
             model, optimizer = programs.dense(), keras.optimizers.SGD(0.1)
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
 
             def train_step(data):
                 x, y = data
                 with tf.GradientTape() as tape:
                     error = tf.square(model(x) - (y - tf.reduce_mean(y)) / tf.math.reduce_std(y))
-                    loss = tf.reduce_sum(error) / 12
+                    loss = tf.reduce_mean(error) / replicas
                 own = model.trainable_variables
                 optimizer.apply_gradients(zip(tape.gradient(loss, own), own, strict=True))
                 return {"loss": loss, "after": tf.reduce_mean(model(x))}
