@@ -6,6 +6,11 @@ from typing import Any
 
 import tensorflow as tf
 
+_NOT_DENSE = (
+    ("ragged", (tf.RaggedTensor, tf.RaggedTensorSpec), "ragged.to_tensor() with its mask"),
+    ("sparse", (tf.SparseTensor, tf.SparseTensorSpec), "tf.sparse.to_dense(sparse)"),
+)
+
 
 def recognised(data: Any) -> Any:
     """The data itself: what a function without parameters returns, and anything else as it is.
@@ -56,7 +61,23 @@ def _without_parameters(function: Callable[..., Any]) -> bool:
     return all(parameter.kind in by_keyword for parameter in parameters)
 
 
+def check_dense(nest: Any) -> None:
+    """Refuses ragged and sparse tensors, or the specs of such, which have no rows that replicas could share as arrays.
+
+    Raises:
+      TypeError: `nest` holds one.
+    """
+    for leaf in tf.nest.flatten(nest):
+        for kind, types, remedy in _NOT_DENSE:
+            if isinstance(leaf, types):
+                raise TypeError(
+                    f"data holds a {kind} tensor, and batches are compared row by row as arrays: make it dense in the"
+                    f" data, {remedy}, or give its parts as arrays and put it together in the step"
+                )
+
+
 def _check_batched(dataset: tf.data.Dataset) -> None:
+    check_dense(dataset.element_spec)
     specs = [spec.shape for spec in tf.nest.flatten(dataset.element_spec) if hasattr(spec, "shape")]
     shapes = [tuple(shape) for shape in specs if shape.rank is not None]
     lengths = {shape[0] for shape in shapes if shape} - {None}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from .cause_rules import outcomes, reductions, state, statistics, terms
+from .cause_rules import outcomes, parts, reductions, state, statistics, terms
 from .cause_rules.case import NEAR, Case
 from .cause_rules.weighting import Weighting, common_factor, weighting
 from .causes import Explanation
@@ -95,7 +95,8 @@ def _gradient(case: Case) -> Weighting:
     # Where the step communicates within its gradient (synchronised statistics) a common factor shows all the same, and
     # other weights once the statistics are taken out.
     by_weight = _common_factor(case) or _without_statistics(case) or by_weight
-    return Weighting([*by_weight.explanations, *statistics.local_statistics(case, weights)], by_weight.prediction)
+    shown = [*by_weight.explanations, *statistics.local_statistics(case, weights)]
+    return Weighting(shown, by_weight.prediction) if shown else Weighting(parts.in_parts(case))
 
 
 def _without_statistics(case: Case) -> Weighting | None:

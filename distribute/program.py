@@ -16,7 +16,7 @@ class Program:
         the update itself and returns a mapping with at least the scalar ``"loss"``. With ``"gradients"`` in the
         mapping (one per trainable variable, as applied) verification takes these instead of observed ones.
       model: anything with ``.variables``, or a list of such.
-      optimizer: the Keras optimizer that ``train_step`` applies, if there is one.
+      optimizer: the Keras optimizer that ``train_step`` applies, if there is one, or a list of them.
       variables: further variables that the step reads or writes and that neither model nor optimizer holds.
       evaluate_step: what one replica does with one shard in evaluation, if it does: takes what ``train_step``
         takes and changes no weights. `check_memory` holds it to the replica's limit as well.
@@ -27,3 +27,10 @@ class Program:
     optimizer: Any = None
     variables: Sequence[Any] = ()
     evaluate_step: Callable[[Any], Any] | None = None
+
+
+def listed(given: Any) -> list[Any]:
+    """Models or optimizers as `Program` takes them, none, one, or several, as a list."""
+    if given is None:
+        return []
+    return list(given) if isinstance(given, list | tuple) else [given]

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from .program import Program
+from .program import Program, listed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,15 +33,14 @@ class ProgramVariables:
 
 def variables_of(built: Any) -> ProgramVariables:
     """The variables of a compiled `keras.Model` or a `Program`; of any object with ``.variables``; none of None."""
-    models = built.model if isinstance(built, Program) else built
-    models = models if isinstance(models, Sequence) else [] if models is None else [models]
-    optimizer = getattr(built, "optimizer", None)
+    models = listed(built.model if isinstance(built, Program) else built)
+    optimizers = listed(getattr(built, "optimizer", None))
     parameters = _once(variable for model in models for variable in model.variables)
     further = built.variables if isinstance(built, Program) else ()
     return ProgramVariables(
         parameters=parameters,
         trainable=_once(variable for model in models for variable in getattr(model, "trainable_variables", ())),
-        optimizer=_without(_once(optimizer.variables if optimizer else ()), parameters),
+        optimizer=_without(_once(v for optimizer in optimizers for v in optimizer.variables), parameters),
         further=_without(_once(further), parameters),
     )
 

@@ -80,6 +80,12 @@ class Case:
             if pair.candidate
         ]
 
+    @functools.cached_property
+    def agrees_on_same_shards(self) -> bool:
+        """Whether replicas with the same examples agree with one device."""
+        runs = self.same_shards
+        return bool(runs) and all(norm(difference(other, one)) <= NEAR * norm(one) for one, other in runs)
+
     def without_statistics(self) -> "Case | None":
         """The same batch with BatchNormalization in inference mode, if the gradient is still wrong then."""
         if not self.trial.reference.subject.batch_normalizations():
@@ -98,13 +104,13 @@ class Case:
         filled = [k for k in order if self.batch.sizes[k]]
         return self.batch.distinct_shards(filled)[:2]
 
-    def where(self, kind: str) -> str:
-        """The user's line for this kind of call, where it was seen."""
-        return self.trial.reference.place(kind)
+    def where(self, kind: str, variable: str = "") -> str:
+        """The user's line for this kind of call, where it was seen; of several losses the one of this variable."""
+        return self.trial.reference.place(kind, variable)
 
     def explanation(self, cause: str, evidence: str, variable: str = "", kind: str = "") -> Explanation:
         """A cause with its evidence, and the line of the user's that `kind` of call stands in."""
-        return Explanation(cause, evidence, variable, self.where(kind) if kind else "")
+        return Explanation(cause, evidence, variable, self.where(kind, variable) if kind else "")
 
     @property
     def worst_gradient(self) -> str:

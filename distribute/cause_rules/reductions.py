@@ -20,9 +20,7 @@ Pair = tuple[Place, np.ndarray, np.ndarray]
 
 def missing_all_reduce(case: Case) -> list[Explanation]:
     """Replicas that hold different weights, because each one applied a gradient of its own."""
-    apart = case.trained & set(case.found.apart)
-    applied = case.candidate.gradients
-    own = [key for key in case.found.apart if key in apart and key in applied and not alike(applied[key])]
+    own = with_own_gradient(case)
     if not own:
         return []
     evidence = f"{len(own)} of {len(case.trained)} trained variables got another gradient on each replica"
@@ -34,6 +32,21 @@ def missing_all_reduce(case: Case) -> list[Explanation]:
             off = float(np.linalg.norm(np.sum(local, axis=0) - expected) / (np.linalg.norm(expected) or 1))
             evidence += f"; the sum of the replicas' own gradients of {own[0]} is {off:.2g} off the single device's"
     return [case.explanation("missing_all_reduce", evidence, own[0], observe.TAPE)]
+
+
+def with_own_gradient(case: Case) -> list[str]:
+    """Trained variables that differ between replicas, each of which took another gradient.
+
+    What no optimizer applies although another one is there, such as a discriminator that the step updates by hand
+    beside a generator's optimizer, is known by the gradient of its tape.
+    """
+    taken = {**case.candidate.local, **case.candidate.gradients}
+    apart = [key for key in case.found.apart if key in case.trained and key in taken and not alike(taken[key])]
+    if case.candidate.gradient_source == observe.APPLIED:
+        return apart
+    # Without an optimizer of Keras' the update stands for the gradient: it may differ after a reduction, too.
+    reduced = case.trial.candidate.reductions() if apart else {}
+    return [key for key in apart if not reduced.get(key, {}).get("step")]
 
 
 def dropped(case: Case) -> list[Explanation]:

@@ -2,10 +2,10 @@
 
 from ..causes import Explanation
 from ..equivalence_check import variables
-from ..equivalence_check.checks import alike
 from ..equivalence_check.trial import Trial
 from ..remedies.moving_statistics import STATISTICS
 from .case import Case
+from .reductions import with_own_gradient
 
 
 def diverged_state(case: Case) -> list[Explanation]:
@@ -30,9 +30,8 @@ def diverged_state(case: Case) -> list[Explanation]:
 
 def _own_weights(case: Case) -> list[str]:
     """Trained variables that differ although all replicas applied the same gradient."""
-    applied = case.candidate.gradients
     apart = [key for key in case.found.apart if key in case.trained]
-    if any(key in applied and not alike(applied[key]) for key in apart):
+    if with_own_gradient(case):
         return []
     return apart
 

@@ -2,7 +2,7 @@
 
 from ..causes import Explanation
 from ..equivalence_check.weights import Weights
-from .case import NEAR, Case, difference, norm
+from .case import Case
 
 _SAME = 1e-9
 
@@ -13,7 +13,7 @@ def local_statistics(case: Case, weights: Weights | None) -> list[Explanation]:
         return []
     shown = _first_layer(case)
     plain = [layer for layer in case.trial.reference.subject.batch_normalizations() if not layer.synchronized]
-    if shown is None or not (plain or _gone_on_same_shards(case)):
+    if shown is None or not (plain or case.agrees_on_same_shards):
         return []
     name, off = shown
     if any(layer.name == name and layer.synchronized for layer in case.trial.reference.subject.batch_normalizations()):
@@ -26,16 +26,12 @@ def local_statistics(case: Case, weights: Weights | None) -> list[Explanation]:
 
 
 def _first_layer(case: Case) -> tuple[str, float] | None:
-    """The first layer whose outputs differ between the replicas and one device, and by how much."""
-    for name, off in case.trial.layer_differences(case.batch):
-        if off > _SAME:
-            return name, off
-    return None
+    """The first layer whose outputs differ between the replicas and one device, and by how much.
 
-
-def _gone_on_same_shards(case: Case) -> bool:
-    """Whether replicas with the same examples agree with one device."""
-    runs = case.same_shards
-    return bool(runs) and all(
-        norm(difference(candidate, reference)) <= NEAR * norm(reference) for reference, candidate in runs
-    )
+    After an update within the step it may be its weights that differ: only BatchNormalization is blamed there.
+    """
+    first = next((one for one in case.trial.layer_differences(case.batch) if one.off > _SAME), None)
+    normalising = {layer.name for layer in case.trial.reference.subject.batch_normalizations()}
+    if first is None or first.after_update and first.name not in normalising:
+        return None
+    return first.name, first.off

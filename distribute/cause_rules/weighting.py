@@ -29,6 +29,8 @@ def weighting(case: Case, weights: Weights) -> Weighting:
     for base, how in _readings(case, weights):
         factor = weights.factor(base)
         exact, causes = common_factor(case, factor) if factor is not None else (None, [])
+        if causes and not weights.exist and case.agrees_on_same_shards:
+            continue  # a shard's own step says nothing of how much a shard of a batch should count
         if exact is not None:
             shares = _wrong_shares(case, weights, base, how) if how else []
             return Weighting([*causes, *shares], _predicted(weights, base * exact))  # the larger mistake first

@@ -158,7 +158,7 @@ def sync_check(
     """All replicas hold the same variables, bit for bit."""
     name = f"replica_sync{suffix}"
     judged = [
-        slot for slot in slots if slot.role not in (variables.METRIC, variables.SEED) and not variables.on_read(slot)
+        slot for slot in slots if slot.role not in (variables.METRIC, variables.SEED) and not variables.combined(slot)
     ]
     apart = [slot.key for slot in judged if not alike(after[slot.key])]
     replicas = max(map(len, after.values()), default=0)  # a variable from outside of the scope has one copy

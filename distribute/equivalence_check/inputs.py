@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..batches import join, num_examples
-from ..data_argument import dataset_of, recognised
+from ..data_argument import check_dense, dataset_of, recognised
 from ..source_lines import defined_at
 from .coverage import Counts, counted
 
@@ -123,6 +123,7 @@ def _from_list(data: Sequence[Any], num_replicas: int) -> Inputs:
         raise ValueError("data holds no batch: give at least one global batch")
     batches = []
     for position, given in enumerate(data, start=1):
+        check_dense(given)
         whole = tf.nest.map_structure(np.asarray, given)
         _check_axes(whole, f"batch {position}")
         suffix = "" if position == 1 else f"@{position}"

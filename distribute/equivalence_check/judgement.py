@@ -197,7 +197,7 @@ def _same_gradients(pair: Pair, row: Tolerance, steps: int) -> bool:
 
 def state_check(name: str, trial: Trial, pair: Pair, row: Tolerance) -> Judged:
     """Variables that are not trained, on the replica where they are furthest off."""
-    slots = checks.with_role(trial.candidate.slots, variables.STATE)
+    slots = [s for s in checks.with_role(trial.candidate.slots, variables.STATE) if not variables.own_part(s)]
     after, before = pair.reference[0].after, pair.reference[0].before
     slack = checks.update_slack(before, slots, 1)
     actual = checks.state_values(pair.candidate[0], before, slots)
@@ -212,7 +212,8 @@ def saved_check(name: str, trial: Trial, pair: Pair, row: Tolerance, right_updat
     Of a right update the trained variables are held against what the replicas had: how exact an update can be is its
     own check's question, and some optimizers amplify rounding without bound where a gradient is zero.
     """
-    slots = [slot for slot in checks.with_role(trial.candidate.slots, *_ROLES) if slot.floating]
+    roles = checks.with_role(trial.candidate.slots, *_ROLES)
+    slots = [slot for slot in roles if slot.floating and slot.key in pair.saved]
     after, own = pair.reference[0].after, pair.candidate[0].after
     expected = {
         slot.key: (own if right_update and slot.role == variables.TRAINABLE else after)[slot.key][0] for slot in slots

@@ -97,6 +97,10 @@ class Recorder:
     def _store(self, source: Source, *arrays: np.ndarray) -> None:
         self._values[source].append([np.array(array) for array in arrays])
 
+    def saw(self, kind: str, replica: int) -> bool:
+        """Whether a call of `kind` was traced on this replica."""
+        return self._calls.get((kind, replica), 0) > 0
+
     def note(self, kind: str, place: Callable[[], str]) -> None:
         """Keeps the user's line of the first call of this kind."""
         if not self.places.get(kind):
@@ -119,6 +123,11 @@ class Recorder:
                 for key, origin, index in layout:
                     found[source.replica] += [(key, run[index]) for run in self._values[origin]]
         return dict(found)
+
+
+def of_variable(kind: str, variable: Any) -> str:
+    """The kind of calls that have to do with one variable, for `Recorder.places`."""
+    return f"{kind} of {id(variable)}"
 
 
 def replica_id() -> int:
@@ -165,8 +174,10 @@ def _tape_hook(recorder: Recorder, original: Any) -> Any:
         pairs = _variable_pairs((grad, source) for source, grad in flat)
         recorder.emit(LOCAL, replica_id(), pairs)
         if pairs:
-            recorder.note(TAPE, user_line)
-            recorder.note(LOSS, lambda: made_at(tf.nest.flatten(target)[0]))
+            places = {TAPE: user_line(), LOSS: made_at(tf.nest.flatten(target)[0])}
+            for kind, place in places.items():
+                for name in (kind, *(of_variable(kind, variable) for variable, _ in pairs)):
+                    recorder.note(name, partial(str, place))
         return result
 
     return gradient

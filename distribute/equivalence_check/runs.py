@@ -79,9 +79,13 @@ class Run:
                         f" (variable {variable.name})"
                     )
 
-    def place(self, kind: str) -> str:
-        """The user's line for this kind of call in the step, or the `compile()` that stands for it."""
-        return self.recorder.places.get(kind) or self.places.compiled
+    def place(self, kind: str, key: str = "") -> str:
+        """The user's line for this kind of call in the step, or the `compile()` that stands for it.
+
+        A step with several losses has a line of each kind for the variables of each loss: `key` says of which.
+        """
+        own = [observe.of_variable(kind, slot.variable) for slot in self.slots if slot.key == key]
+        return next((found for one in (*own, kind) if (found := self.recorder.places.get(one))), self.places.compiled)
 
     def random_layer(self) -> tuple[str, str]:
         """The first layer with a seed of Keras' own, and the user's line that made it or that draws."""

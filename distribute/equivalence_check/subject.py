@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ..program import Program
+from ..program import Program, listed
 
 
 class Subject:
@@ -15,9 +15,8 @@ class Subject:
     def __init__(self, built: Any) -> None:
         self.built = built
         if isinstance(built, Program):
-            parts = list(built.model) if isinstance(built.model, list | tuple) else [built.model]
-            self.parts, self.extra = parts, list(built.variables)
-            self.optimizers = [] if built.optimizer is None else [built.optimizer]
+            self.parts, self.extra = listed(built.model), list(built.variables)
+            self.optimizers = listed(built.optimizer)
             self.train_step: Callable[[Any], Any] = built.train_step
         elif isinstance(built, keras.Model) and built.compiled:
             self.parts, self.extra = [built], []

@@ -209,8 +209,8 @@ class Trial:
         slots = {slot.key: slot for slot in self.slots}
         return variable_writes.place(recorder, slots[key].variable)
 
-    def layer_differences(self, batch: Batch) -> list[tuple[str, float]]:
-        """By layer, in the order of calls, the relative L2 between its outputs on the replicas and on one device."""
+    def layer_differences(self, batch: Batch) -> list[layer_outputs.LayerDifference]:
+        """Each call of a layer, in their order, and how far its outputs on the replicas are off those on one device."""
         self.reference.write(self.initial)
         reference = self.reference.run_layers(self.wholes[batch.suffix])
         self.candidate.write(self.initial)

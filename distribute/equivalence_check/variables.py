@@ -71,7 +71,8 @@ def collect(parts: Sequence[Any], optimizers: Sequence[Any], extra: Sequence[Any
             inner = unwrapped(variable)
             if inner.dtype == tf.string:
                 continue
-            name = getattr(variable, "path", None) or inner.name
+            # Asked for an attribute that it has not, a variable that is combined when it is read is read.
+            name = variable.path if isinstance(variable, keras.Variable) else inner.name
             chosen = SEED if "seed_generator_state" in name else role
             found.setdefault(id(inner), (name, chosen, inner))
 
@@ -183,6 +184,20 @@ def on_read(slot: Slot) -> bool:
     return "ON_READ" in str(getattr(slot.variable, "synchronization", ""))
 
 
+def combined(slot: Slot) -> bool:
+    """Whether replicas may rightly hold different parts: not of weights, nor where only the first replica's is read."""
+    first_alone = slot.variable.aggregation == tf.VariableAggregation.ONLY_FIRST_REPLICA
+    return on_read(slot) and slot.role != TRAINABLE and not first_alone
+
+
+def own_part(slot: Slot) -> bool:
+    """Whether each replica keeps a part that nothing combines, such as its accumulated gradient: there is no one value.
+
+    TensorFlow cannot save such a variable on several replicas, nor read it outside of one.
+    """
+    return on_read(slot) and slot.variable.aggregation == tf.VariableAggregation.NONE
+
+
 def aggregated(variable: Any, copies: Sequence[np.ndarray]) -> np.ndarray:
     """One value of all replicas' copies, by the variable's aggregation."""
     if variable.aggregation == tf.VariableAggregation.MEAN:
@@ -210,6 +225,7 @@ def _float32(value: np.ndarray) -> np.ndarray:
 
 def saved_and_loaded(slots: Sequence[Slot]) -> dict[str, np.ndarray]:
     """What a checkpoint of these variables holds when it is read again; on N replicas the first one's copy."""
+    slots = [slot for slot in slots if not own_part(slot)]
     with tempfile.TemporaryDirectory() as folder:
         path = tf.train.Checkpoint(slots=[slot.variable for slot in slots]).write(str(Path(folder) / "state"))
         reader = tf.train.load_checkpoint(path)

@@ -20,6 +20,7 @@ class Weights:
       replicas: which replica each of these shards belongs to.
       expected: c_k of reference = sum of c_k g_k; examples' shares where no such weights exist.
       sure: whether c_k are the examples' shares, or all 1: found by trying these, not by fitting any.
+      exist: whether there are such c_k at all, tried or fitted.
       alone: the g_k, without `term`.
       term, term_factor: a part of the gradient that does not depend on examples, how often the candidate has it.
       columns, candidate: the g_k and the candidate as columns of numbers.
@@ -29,6 +30,7 @@ class Weights:
     replicas: Sequence[int]
     expected: np.ndarray
     sure: bool
+    exist: bool
     alone: Sequence[Gradients]
     term: Gradients | None
     term_factor: float
@@ -93,6 +95,7 @@ def weights_of(
         replicas=replicas,
         expected=shares if fitted is None else fitted,
         sure=known is not None,
+        exist=fitted is not None,
         alone=alone,
         term=term,
         term_factor=term_factor,

@@ -147,6 +147,107 @@ class TestTermOfTheWeights:
         assert report.causes == ("regularizer_per_replica", "uneven_batch_weighting")
 
 
+class TestStatisticsBesideADivisionByTheGlobalBatch:
+    @pytest.mark.parametrize("normalised", ["by a layer", "in the loss"])
+    def test_the_division_is_not_blamed(self, normalised):
+        def build():
+            layers = [keras.layers.BatchNormalization()] if normalised == "by a layer" else []
+            model, optimizer = programs.mlp(*layers), keras.optimizers.SGD(0.1)
+
+            def train_step(data):
+                x, y = data
+                if not layers:
+                    y = (y - tf.reduce_mean(y)) / tf.math.reduce_std(y)
+                with tf.GradientTape() as tape:
+                    error = tf.square(model(x, training=True) - y)[:, 0]
+                    loss = tf.nn.compute_average_loss(error, global_batch_size=12)
+                own = model.trainable_variables
+                optimizer.apply_gradients(zip(tape.gradient(loss, own), own, strict=True))
+                return {"loss": loss}
+
+            return Program(train_step, model=model, optimizer=optimizer)
+
+        report = quick(build)
+        statistics = ("local_batch_statistics", "moving_statistics_not_aggregated")
+        assert not report.ok
+        assert report.causes == (statistics if normalised == "by a layer" else ())
+
+
+class TestSeveralLosses:
+    def test_one_loss_of_two_that_is_not_divided_is_named_with_its_line(self):
+        def build():
+            models = [programs.dense(), programs.dense()]
+            optimizers = [keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.1)]
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+
+            def apply(number, loss, tape):
+                own = models[number].trainable_variables
+                optimizers[number].apply_gradients(zip(tape.gradient(loss, own), own, strict=True))
+
+            def train_step(data):
+                x, y = data
+                with tf.GradientTape() as tape:
+                    right = tf.reduce_mean(tf.square(models[0](x) - y)) / replicas
+                apply(0, right, tape)
+                with tf.GradientTape() as tape:
+                    wrong = tf.reduce_mean(tf.square(models[1](x) - y))
+                apply(1, wrong, tape)
+                return {"loss": right}
+
+            return Program(train_step, model=models, optimizer=optimizers)
+
+        report, one = explained(build)
+        assert report.causes == ("loss_summed_over_replicas",)
+        assert "in 4 of the 4 variables that are off" in one.evidence
+        assert "wrong = " in line_of(one.location)
+
+    def test_term_with_a_mask_is_named_by_the_variables_that_it_alone_trains(self):
+        def build():
+            body, heads = keras.layers.Dense(4), [keras.layers.Dense(3), keras.layers.Dense(3)]
+            body.build((None, 6))
+            for head in heads:
+                head.build((None, 4))
+            optimizer = keras.optimizers.SGD(0.1)
+
+            def train_step(data):
+                x, y, mask = data
+                replicas = tf.distribute.get_strategy().num_replicas_in_sync
+                mask = tf.cast(mask, keras.config.floatx())
+                with tf.GradientTape() as tape:
+                    masked, plain = (tf.reduce_sum(tf.square(head(body(x)) - y), axis=1) for head in heads)
+                    loss = tf.reduce_sum(masked * mask) / tf.reduce_sum(mask) + tf.reduce_mean(plain)
+                    loss /= replicas
+                trained = [v for layer in (body, *heads) for v in layer.trainable_variables]
+                optimizer.apply_gradients(zip(tape.gradient(loss, trained), trained, strict=True))
+                return {"loss": loss}
+
+            return Program(train_step, model=[body, *heads], optimizer=optimizer)
+
+        report, one = explained(build, [(*batch(12), np.array([1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1], "int32"))])
+        assert report.causes == ("masked_mean_per_replica",)
+        assert "in 2 of the 4 variables that are off" in one.evidence
+
+    def test_layer_that_is_called_again_after_a_wrong_update_is_not_blamed(self):
+        def build():
+            model, optimizer = programs.dense(), keras.optimizers.SGD(0.1)
+            replicas = tf.distribute.get_strategy().num_replicas_in_sync
+
+            def train_step(data):
+                x, y = data
+                with tf.GradientTape() as tape:
+                    error = tf.square(model(x) - (y - tf.reduce_mean(y)) / tf.math.reduce_std(y))
+                    loss = tf.reduce_mean(error) / replicas
+                own = model.trainable_variables
+                optimizer.apply_gradients(zip(tape.gradient(loss, own), own, strict=True))
+                return {"loss": loss, "after": tf.reduce_mean(model(x))}
+
+            return Program(train_step, model=model, optimizer=optimizer)
+
+        report = programs.quick(build)
+        assert not report.ok
+        assert report.causes == ()  # statistics of the shard, but of no layer
+
+
 class TestNormalisers:
     def weighted(self, name):
         def build():

@@ -56,6 +56,25 @@ class TestInnocentPrograms:
         assert report.ok, str(report)
         assert len(report.variables) == len({row["path"] for row in report.variables}) >= 6
 
+    def test_two_models_with_an_optimizer_each_pass(self):
+        def build():
+            models = [programs.dense(), programs.dense()]
+            optimizers = [keras.optimizers.SGD(0.1), keras.optimizers.Adam(0.1)]
+
+            def train_step(data):
+                losses = []
+                for model, optimizer in zip(models, optimizers, strict=True):
+                    with tf.GradientTape() as tape:
+                        losses.append(programs.squared_error(model, *data))
+                    gradients = tape.gradient(losses[-1], model.trainable_variables)
+                    optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+                return {"loss": sum(losses)}
+
+            return Program(train_step, model=models, optimizer=optimizers)
+
+        report = quick(build)
+        assert report.ok, str(report)
+
     def test_sparse_gradients_pass(self):
         def model():
             return keras.Sequential(

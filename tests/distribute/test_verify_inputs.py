@@ -24,6 +24,22 @@ def pipeline(*, shard, per_replica=4, examples=32, shuffle=False):
     return make
 
 
+class TestTensorsWithoutRows:
+    @pytest.mark.parametrize(
+        ("make", "message"),
+        [
+            (lambda: tf.ragged.constant([[1, 2], [3], [4, 5, 6], [7]]), "ragged.*to_tensor"),
+            (lambda: tf.sparse.from_dense(np.eye(4)), "sparse.*to_dense"),
+        ],
+    )
+    def test_ragged_and_sparse_tensors_are_answered_with_what_to_give(self, make, message):
+        tensor = make()
+        with pytest.raises(TypeError, match=message):
+            read_inputs([(tensor, np.ones((4, 1)))], strategy(2))
+        with pytest.raises(TypeError, match=message):
+            read_inputs(tf.data.Dataset.from_tensor_slices((tensor, np.ones((4, 1)))).batch(2), strategy(2))
+
+
 class TestListOfBatches:
     def test_every_batch_is_checked_under_its_number(self):
         report = quick(program(), [batch(12), batch(8, 1), batch(5, 2)])

@@ -75,6 +75,44 @@ class TestSetFromTheNumberOfReplicas:
 
 
 class TestCombinedWhenRead:
+    def test_weights_that_each_replica_holds_for_itself_are_compared(self):
+        def build():
+            # As Sonnet's Replicator makes all variables.
+            weights = tf.Variable(
+                tf.ones([6, 1], keras.config.floatx()),
+                trainable=True,
+                synchronization=tf.VariableSynchronization.ON_READ,
+                aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+            )
+            model = tf.Module()
+            model.weights = weights
+
+            def train_step(data):
+                with tf.GradientTape() as tape:
+                    loss = tf.reduce_sum(tf.square(data[0] @ weights - data[1])) / 12
+                weights.assign_sub(0.1 * tape.gradient(loss, weights))
+                return {"loss": loss}
+
+            return Program(train_step, model=model)
+
+        report = quick(build)
+        assert "replica_sync" in failed(report)
+        assert report.causes == ("missing_all_reduce",)
+
+    def test_part_that_each_replica_keeps_for_itself_passes(self):
+        def accumulator():
+            return tf.Variable(
+                tf.zeros([6], keras.config.floatx()),
+                trainable=False,
+                synchronization=tf.VariableSynchronization.ON_READ,
+            )
+
+        def accumulate(own, data):
+            own.assign_add(tf.reduce_sum(data[0], axis=0))
+
+        report = quick(with_variable(accumulator, accumulate), steps=2)
+        assert report.ok, str(report)
+
     def counter(self, aggregation=tf.VariableAggregation.SUM):
         return tf.Variable(
             1.0,
