@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .cause_rules import outcomes, parts, reductions, state, statistics, terms
-from .cause_rules.case import NEAR, Case
+from .cause_rules.case import Case
 from .cause_rules.weighting import Weighting, common_factor, weighting
 from .causes import Explanation
 from .equivalence_check.judgement import Findings
@@ -117,7 +117,7 @@ def _common_factor(case: Case) -> Weighting | None:
     # Without a ratio or cosine a gradient is zero: NaN is near to nothing.
     ratios = np.array([one.ratio for one in shown], np.float64)
     cosines = np.array([one.cosine for one in shown], np.float64)
-    if not shown or not np.allclose(ratios, ratios[0], rtol=NEAR) or not np.allclose(cosines, 1, rtol=NEAR):
+    if not shown or not np.allclose(ratios, ratios[0], rtol=case.near) or not np.allclose(cosines, 1, rtol=case.near):
         return None
     exact, explanations = common_factor(case, float(ratios[0]))
     if exact is None:

@@ -12,12 +12,14 @@ from ..equivalence_check.evidence import Evidence
 from ..equivalence_check.inputs import Batch
 from ..equivalence_check.judgement import Findings, gradient_check
 from ..equivalence_check.trial import Trial
-from ..equivalence_check.weights import Weights, weights_of
+from ..equivalence_check.weights import EXACT, Weights, weights_of
 
 Gradients = Mapping[str, np.ndarray]
 
 NEAR = 1e-6
 """Two figures this close are the same one: weights and ratios are exact in float64 up to Keras' rounded 1/N."""
+_COARSEST = 1e-4
+"""Beyond this causes cannot be told apart: what is judged in half precision is named by other evidence."""
 
 
 class Case:
@@ -51,6 +53,20 @@ class Case:
         """The first step on the replicas."""
         return self.found.pair.candidate[0]
 
+    @property
+    def near(self) -> float:
+        """How close two figures are that are the same one, in the dtype by which the program is judged."""
+        return max(NEAR, self._rounding)
+
+    @property
+    def exact(self) -> float:
+        """How close, as a relative L2, what is the same but for rounding is, in that dtype."""
+        return max(EXACT, self._rounding)
+
+    @property
+    def _rounding(self) -> float:
+        return min(self.trial.row.relative, _COARSEST)
+
     @functools.cached_property
     def trained(self) -> set[str]:
         """The variables that are trained."""
@@ -65,7 +81,8 @@ class Case:
     def weights(self) -> Weights | None:
         """With which weight each shard enters both runs."""
         reference, candidate = first_copies(self.reference.gradients), first_copies(self.candidate.gradients)
-        return weights_of(reference, candidate, [first_copies(one.gradients) for one in self.alone], self.batch.sizes)
+        alone = [first_copies(one.gradients) for one in self.alone]
+        return weights_of(reference, candidate, alone, self.batch.sizes, exact=self.exact)
 
     @functools.cached_property
     def same_shards(self) -> Sequence[tuple[Gradients, Gradients]]:
@@ -84,7 +101,7 @@ class Case:
     def agrees_on_same_shards(self) -> bool:
         """Whether replicas with the same examples agree with one device."""
         runs = self.same_shards
-        return bool(runs) and all(norm(difference(other, one)) <= NEAR * norm(one) for one, other in runs)
+        return bool(runs) and all(norm(difference(other, one)) <= self.near * norm(one) for one, other in runs)
 
     def without_statistics(self) -> "Case | None":
         """The same batch with BatchNormalization in inference mode, if the gradient is still wrong then."""

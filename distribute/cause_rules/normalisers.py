@@ -9,7 +9,7 @@ import numpy as np
 from ..causes import Explanation
 from ..equivalence_check import observe
 from ..equivalence_check.weights import Weights
-from .case import NEAR, Case
+from .case import Case
 
 SAMPLE_WEIGHTS = "sample_weight_mean_per_replica"
 MASK = "masked_mean_per_replica"
@@ -41,16 +41,18 @@ def _fitting(case: Case, weights: Weights, shares: np.ndarray) -> Iterator[tuple
         parts = [_at(case.batch.shards[replica], path) for replica in weights.replicas]
         for columns, which in _PARTS_OF_ROWS.items() if leaf.ndim > 1 else [("", slice(None))]:
             cut = [part[:, which] if columns else part for part in parts]
-            yield from _counting(leaf, cut, f"batch{name}{columns}", shares)
+            yield from _counting(leaf, cut, f"batch{name}{columns}", shares, case.near)
 
 
-def _counting(leaf: np.ndarray, parts: list[np.ndarray], name: str, shares: np.ndarray) -> Iterator[tuple[str, str]]:
+def _counting(
+    leaf: np.ndarray, parts: list[np.ndarray], name: str, shares: np.ndarray, near: float
+) -> Iterator[tuple[str, str]]:
     """The same for one array, whose shards are `parts`."""
-    if leaf.dtype.kind == "f" and _same([float(part.sum()) for part in parts], shares):
+    if leaf.dtype.kind == "f" and _same([float(part.sum()) for part in parts], shares, near):
         for cause in _kinds(leaf):
             yield cause, f"the shares are those of the sum of {name}"
     for value in _frequent(leaf):
-        if _same([int((~_equal(part, value)).sum()) for part in parts], shares):
+        if _same([int((~_equal(part, value)).sum()) for part in parts], shares, near):
             yield MASK, f"the shares are those of the elements of {name} that are not {value:g}"
 
 
@@ -80,9 +82,9 @@ def _equal(part: np.ndarray, value: float) -> np.ndarray:
     return np.isnan(part) if np.isnan(value) else part == value
 
 
-def _same(amounts: list[Any], shares: np.ndarray) -> bool:
+def _same(amounts: list[Any], shares: np.ndarray, near: float) -> bool:
     total = sum(amounts)
-    return bool(total) and np.allclose(np.array(amounts) / total, shares, rtol=NEAR)
+    return bool(total) and np.allclose(np.array(amounts) / total, shares, rtol=near)
 
 
 def _unlikely(case: Case, cause: str, what: str) -> int:

@@ -10,7 +10,7 @@ from ..equivalence_check import observe
 from ..equivalence_check.checks import first_copies
 from ..equivalence_check.compare import Difference
 from ..equivalence_check.weights import Weights, weights_of
-from .case import NEAR, Case
+from .case import Case
 from .weighting import common_factor, weighting
 
 
@@ -32,7 +32,7 @@ def in_parts(case: Case) -> list[Explanation]:
 def _of_variable(case: Case, one: Difference) -> list[Explanation]:
     weights = _weights(case, one.key)
     found = list(weighting(case, weights).explanations) if weights is not None else []
-    if found or one.ratio is None or one.cosine is None or not np.isclose(one.cosine, 1, rtol=NEAR):
+    if found or one.ratio is None or one.cosine is None or not np.isclose(one.cosine, 1, rtol=case.near):
         return found
     return common_factor(case, one.ratio)[1]
 
@@ -42,7 +42,7 @@ def _weights(case: Case, key: str) -> Weights | None:
     if any(key not in one for one in runs):
         return None
     reference, candidate, *alone = ({key: one[key]} for one in runs)
-    return weights_of(reference, candidate, alone, case.batch.sizes)
+    return weights_of(reference, candidate, alone, case.batch.sizes, exact=case.exact)
 
 
 def _told(case: Case, shown: list[tuple[Difference, Explanation]], number: int) -> Explanation:

@@ -4,8 +4,6 @@ from ..causes import Explanation
 from ..equivalence_check.weights import Weights
 from .case import Case
 
-_SAME = 1e-9
-
 
 def local_statistics(case: Case, weights: Weights | None) -> list[Explanation]:
     """A reference that is no sum over shards, where a layer's outputs say that statistics are why."""
@@ -30,7 +28,7 @@ def _first_layer(case: Case) -> tuple[str, float] | None:
 
     After an update within the step it may be its weights that differ: only BatchNormalization is blamed there.
     """
-    first = next((one for one in case.trial.layer_differences(case.batch) if one.off > _SAME), None)
+    first = next((one for one in case.trial.layer_differences(case.batch) if one.off > case.exact), None)
     normalising = {layer.name for layer in case.trial.reference.subject.batch_normalizations()}
     if first is None or first.after_update and first.name not in normalising:
         return None

@@ -39,4 +39,4 @@ def regularizer(case: Case) -> tuple[Explanation, Weights | None] | None:
 def _weights_without(case: Case, term: Gradients, number: int) -> Weights | None:
     alone = [first_copies(one.gradients) for one in case.alone]
     candidate, reference = first_copies(case.candidate.gradients), first_copies(case.reference.gradients)
-    return weights_of(reference, candidate, alone, case.batch.sizes, term, number)
+    return weights_of(reference, candidate, alone, case.batch.sizes, term, number, case.exact)

@@ -9,7 +9,7 @@ from ..causes import Explanation
 from ..equivalence_check import observe
 from ..equivalence_check.weights import Weights, predicted
 from . import reductions
-from .case import NEAR, Case, Gradients
+from .case import Case, Gradients
 from .normalisers import normaliser_causes
 
 
@@ -42,7 +42,7 @@ def _readings(case: Case, weights: Weights) -> list[tuple[np.ndarray, str]]:
     sizes = np.array(weights.sizes)
     right = (weights.expected, "")
     own = [(np.full(len(sizes), 1 / case.num_replicas), "alike"), (sizes / sizes.sum(), "by its number of examples")]
-    own = [one for one in own if not np.allclose(one[0], weights.expected, rtol=NEAR)]
+    own = [one for one in own if not np.allclose(one[0], weights.expected, rtol=case.near)]
     # A single shard that counts has any factor in common with itself: there the empty ones are the nearer cause.
     return [*own[:1], right, *own[1:]] if weights.counting.sum() == 1 else [right, *own]
 
@@ -55,16 +55,16 @@ def common_factor(case: Case, factor: float) -> tuple[float | None, list[Explana
     """What a factor common to all variables says; the exact factor where it is a known one."""
     number = case.num_replicas
     figures = f"ratio {factor:.9g} with cosine 1, at N = {number}"
-    if np.isclose(factor, 1, rtol=NEAR):
+    if np.isclose(factor, 1, rtol=case.near):
         return 1.0, []
-    if np.isclose(factor, number, rtol=NEAR):
+    if np.isclose(factor, number, rtol=case.near):
         twice = reductions.reduced_before(case)
         if twice:
             return float(number), [twice]
         return float(number), [
             case.explanation("loss_summed_over_replicas", figures, case.worst_gradient, observe.LOSS)
         ]
-    if np.isclose(factor, 1 / number, rtol=NEAR):
+    if np.isclose(factor, 1 / number, rtol=case.near):
         return 1 / number, [case.explanation("loss_divided_twice", figures, case.worst_gradient, observe.LOSS)]
     return None, []
 
@@ -74,7 +74,7 @@ def _dropped(case: Case, weights: Weights) -> Weighting | None:
     actual = weights.fitted()
     if actual is None or not weights.sure:
         return None
-    kept = np.abs(actual) > NEAR * np.abs(weights.expected)
+    kept = np.abs(actual) > case.near * np.abs(weights.expected)
     lost = weights.counting & ~kept
     if not lost.any() or not (weights.counting & kept).any():
         return None
@@ -95,7 +95,7 @@ def _wrong_shares(case: Case, weights: Weights, base: np.ndarray, how: str) -> l
         f" {_listed(weights.expected / weights.expected.sum())} (shard sizes {sizes})"
     )
     shares = np.array(weights.sizes) / sum(weights.sizes)
-    if not np.allclose(weights.expected / weights.expected.sum(), shares, rtol=NEAR):
+    if not np.allclose(weights.expected / weights.expected.sum(), shares, rtol=case.near):
         return normaliser_causes(case, weights, evidence)
     uneven = case.explanation("uneven_batch_weighting", evidence, case.worst_gradient, observe.LOSS)
     if 0 not in sizes:

@@ -7,7 +7,8 @@ import numpy as np
 
 Gradients = Mapping[str, np.ndarray]
 
-_EXACT = 1e-9
+EXACT = 1e-9
+"""How close, as a relative L2, a sum of shards is to what it makes, in float64."""
 _NOTHING = 1e-6
 
 
@@ -24,6 +25,7 @@ class Weights:
       alone: the g_k, without `term`.
       term, term_factor: a part of the gradient that does not depend on examples, how often the candidate has it.
       columns, candidate: the g_k and the candidate as columns of numbers.
+      exact: how close a sum of shards has to be, as a relative L2.
     """
 
     sizes: Sequence[int]
@@ -36,6 +38,7 @@ class Weights:
     term_factor: float
     columns: np.ndarray
     candidate: np.ndarray
+    exact: float = EXACT
 
     def factor(self, weights: np.ndarray) -> float | None:
         """f, where the candidate is f times the sum of shards that these weights give; None where it is not."""
@@ -43,7 +46,7 @@ class Weights:
         size = float(summed @ summed)
         found = float(summed @ self.candidate) / size if size else 0.0
         left = float(np.linalg.norm(self.candidate - found * summed))
-        return found if size and left <= _EXACT * float(np.linalg.norm(self.candidate)) else None
+        return found if size and left <= self.exact * float(np.linalg.norm(self.candidate)) else None
 
     @property
     def counting(self) -> np.ndarray:
@@ -52,7 +55,7 @@ class Weights:
 
     def fitted(self) -> np.ndarray | None:
         """c_k of candidate = sum of c_k g_k; None where no such weights exist, or more than one choice of them."""
-        return _fit(self.columns, self.candidate)
+        return _fit(self.columns, self.candidate, self.exact)
 
 
 def weights_of(
@@ -62,6 +65,7 @@ def weights_of(
     shard_sizes: Sequence[int],
     term: Gradients | None = None,
     term_factor: float = 1.0,
+    exact: float = EXACT,
 ) -> Weights | None:
     """How the reference is made of its shards; None where a gradient is missing or not finite.
 
@@ -72,6 +76,7 @@ def weights_of(
       shard_sizes: examples of each replica.
       term: a part of the gradient that every run has once, and the candidate `term_factor` times.
       term_factor: see `term`.
+      exact: how close a sum of shards has to be, as a relative L2.
     """
     keys = sorted(set(reference) & set(candidate))
     if not alone or not keys or any(set(keys) - set(one) for one in alone):
@@ -88,8 +93,8 @@ def weights_of(
     shares = np.array(sizes) / sum(sizes)
     # Where a shard has no gradient, a sum of all is one of the others, too: that says nothing of its weight.
     tried = (shares, np.ones(len(sizes))) if _live(columns).all() else (shares,)
-    known = next((one for one in tried if _is_sum(columns, one, right)), None)
-    fitted = _fit(columns, right) if known is None else known
+    known = next((one for one in tried if _is_sum(columns, one, right, exact)), None)
+    fitted = _fit(columns, right, exact) if known is None else known
     return Weights(
         sizes=sizes,
         replicas=replicas,
@@ -101,11 +106,12 @@ def weights_of(
         term_factor=term_factor,
         columns=columns,
         candidate=actual,
+        exact=exact,
     )
 
 
-def _is_sum(columns: np.ndarray, weights: np.ndarray, target: np.ndarray) -> bool:
-    return float(np.linalg.norm(columns @ weights - target)) <= _EXACT * float(np.linalg.norm(target))
+def _is_sum(columns: np.ndarray, weights: np.ndarray, target: np.ndarray, exact: float) -> bool:
+    return float(np.linalg.norm(columns @ weights - target)) <= exact * float(np.linalg.norm(target))
 
 
 def predicted(
@@ -129,7 +135,7 @@ def _live(columns: np.ndarray) -> np.ndarray:
     return norms > _NOTHING * norms.max(initial=0.0)
 
 
-def _fit(columns: np.ndarray, target: np.ndarray) -> np.ndarray | None:
+def _fit(columns: np.ndarray, target: np.ndarray, exact: float) -> np.ndarray | None:
     """The one choice of weights that gives the target; a shard without a gradient of its own has weight 0."""
     live = _live(columns)
     used = columns[:, live]
@@ -137,4 +143,4 @@ def _fit(columns: np.ndarray, target: np.ndarray) -> np.ndarray | None:
         return None
     solution = np.zeros(len(live))
     solution[live] = np.linalg.lstsq(used, target, rcond=None)[0]
-    return solution if _is_sum(columns, solution, target) else None
+    return solution if _is_sum(columns, solution, target, exact) else None

@@ -248,6 +248,41 @@ class TestSeveralLosses:
         assert report.causes == ()  # statistics of the shard, but of no layer
 
 
+class TestInFloat32:
+    """A cast to float32 in the user's code keeps a program there; causes are told with its rounding."""
+
+    def build(self, mean):
+        def build():
+            model = programs.mlp(keras.layers.Dense(4, activation="tanh", dtype="float32"))
+            model.compile(keras.optimizers.SGD(0.1), Cast())
+            return model
+
+        class Cast(keras.losses.Loss):
+            def call(self, labels, outputs):
+                return mean(labels, tf.cast(outputs, tf.float32))
+
+        return build
+
+    @pytest.mark.parametrize("num_replicas", [2, 3])
+    def test_masked_mean_of_each_replica(self, num_replicas):
+        def masked_mean(labels, outputs):
+            mask = tf.cast(labels > 0, tf.float32)
+            return tf.reduce_sum(mask * tf.square(outputs - tf.cast(labels, tf.float32))) / tf.reduce_sum(mask)
+
+        x, y = batch(24)
+        data = [(x, np.where(np.arange(24)[:, None] % 5 < 2, np.abs(y), 0).astype("float32"))]
+        report = quick(self.build(masked_mean), data, num_replicas)
+        assert report.causes == ("loss_summed_over_replicas", "masked_mean_per_replica")
+        assert any("judged by the table of float32" in note for note in report.notes)
+
+    def test_uneven_shards(self):
+        def mean(labels, outputs):
+            return tf.reduce_mean(tf.square(outputs - tf.cast(labels, tf.float32)), axis=-1)
+
+        _, one = explained(self.build(mean), [batch(7)])
+        assert one.cause == "uneven_batch_weighting"
+
+
 class TestNormalisers:
     def weighted(self, name):
         def build():
