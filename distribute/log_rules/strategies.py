@@ -68,6 +68,7 @@ STRATEGY_RULES = (
         (
             r"tf\.function-decorated function tried to create variables on non-first call",
             r"tf\.function only supports singleton tf\.Variables created on the first call",
+            r"Unable to lift tensor .{0,400}because it depends transitively on placeholder",
         ),
         (
             "make variables, layers and the optimizer before, outside of the function; optimizer.build(variables) makes"

@@ -51,7 +51,10 @@ def per_replica_randomness(model: Model) -> Model:
       ValueError: the model has not been built, so that layers may be missing still.
     """
     if not model.built:
-        raise ValueError(f"{model.name!r} has not been built: give it an Input, call build() or call it once, before")
+        raise ValueError(
+            f"{model.name!r} has not been built: give it an Input, call build() or call it once, before; of a model"
+            " without call() give its parts, one by one"
+        )
     for layer in model._flatten_layers():
         for generator in layer._seed_generators:
             swap_class(generator, PerReplica)

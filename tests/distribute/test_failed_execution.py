@@ -4,7 +4,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-from distribute import global_mean
+from distribute import Program, global_mean
 
 from .programs import batch, check, dense, quick
 
@@ -58,6 +58,26 @@ class TestFailedExecution:
         detail = check(quick(accumulating, [batch()]), "execution").detail
         assert "merge_call" in detail
         assert "no gradient_accumulation_steps" in detail
+
+    def test_of_an_optimizer_that_is_first_built_in_a_function_says_to_build_it_before(self):
+        def build():
+            model, optimizer = dense(), keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))
+
+            @tf.function
+            def train_step(data):
+                x, y = data
+                with tf.GradientTape() as tape:
+                    loss = tf.reduce_mean(tf.square(model(x) - tf.cast(y, model.compute_dtype)))
+                    scaled = optimizer.scale_loss(loss)
+                gradients = tape.gradient(scaled, model.trainable_variables)
+                optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+                return {"loss": loss}
+
+            return Program(train_step, model=model, optimizer=optimizer)
+
+        detail = check(quick(build, [batch()]), "execution").detail
+        assert "Unable to lift tensor" in detail
+        assert "optimizer.build(variables)" in detail
 
     @pytest.mark.parametrize("words", [2, 200])
     def test_keeps_beginning_and_end_of_a_message(self, words):
