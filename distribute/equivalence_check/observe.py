@@ -61,6 +61,7 @@ class Recorder:
         self.optimizers: list[Any] = []
         self.applications: list[tuple[Any, list[Any]]] = []
         self.random_ops: list[str] = []
+        self.row_numbers: dict[int, tf.Tensor] = {}  # by replica, `example_rows.row_numbers` of its shard
         self.unbuilt: tuple[Any, list[Any]] | None = None
         self.reducing: set[int] = set()  # replicas that are inside an optimizer's own reduction
         self.places: dict[str, str] = {}  # by kind of call, the user's line

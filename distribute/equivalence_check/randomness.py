@@ -1,8 +1,10 @@
 """Takes randomness out of a step that is being traced, and asks whether replicas draw different numbers.
 
-Equivalence is decided without randomness: the raw random ops give values that depend on the trailing dimensions
-only, so that a shard gets the same ones as its part of the whole batch. Outside a graph (initialisers) nothing
-changes. Not covered: ops that sample from per-example distributions (categorical, gamma, poisson) keep drawing.
+Equivalence is decided without randomness: the raw random ops give values that depend on the example and on the trailing
+dimensions only, so that a shard gets the same ones as its part of the whole batch. Where the leading dimension is not
+known to be that of the examples (noise on weights, a step traced for one size, a loop's body), all its rows get the
+same ones. Outside a graph (initialisers) nothing changes. Not covered: ops that sample from per-example distributions
+(categorical, gamma, poisson) keep drawing.
 """
 
 import contextlib
@@ -15,6 +17,7 @@ import tensorflow as tf
 from tensorflow.python.ops import gen_random_ops, gen_stateless_random_ops, gen_stateless_random_ops_v2
 
 from ..source_lines import user_line
+from .example_rows import NUM_ROWS, counts_examples
 from .observe import DRAWN, RANDOM, Recorder, replica_id
 from .patching import patched
 
@@ -92,13 +95,22 @@ def _fixed(
     recorder.note(RANDOM, user_line)
     template = original(shape, *args, **kwargs)
     shape = tf.cast(shape, tf.int32)
-    row = tf.concat([tf.ones_like(shape[:1]), shape[1:]], axis=0)
+    rows = _rows(recorder, shape, template)
     # Drawn in float32 in every dtype, so that float32 and float64 runs see the same numbers.
-    values = _draw_for(name)(row, _FIXED_SEED, tf.float32)
+    values = _draw_for(name)(tf.concat([[NUM_ROWS], shape[1:]], axis=0), _FIXED_SEED, tf.float32)
     if whole_numbers:
         low, high = _bounds(name, args, kwargs)
         values = tf.cast(low, tf.float32) + tf.floor(values * tf.cast(high - low, tf.float32))
-    return tf.ensure_shape(tf.broadcast_to(tf.cast(values, template.dtype), shape), template.shape)
+    return tf.ensure_shape(tf.gather(tf.cast(values, template.dtype), rows), template.shape)
+
+
+def _rows(recorder: Recorder, shape: tf.Tensor, template: tf.Tensor) -> tf.Tensor:
+    """For each row of what is drawn, which of the fixed ones it gets."""
+    same = tf.zeros(shape[:1], tf.int32)
+    own = recorder.row_numbers.get(replica_id())
+    if own is None or own.graph is not shape.graph or not counts_examples(shape, template.shape):
+        return same
+    return tf.cond(tf.equal(shape[0], tf.shape(own)[0]), lambda: own, lambda: same)
 
 
 def _draw_for(name: str) -> Callable:

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..batches import num_examples
-from . import global_state, observe, variables
+from . import example_rows, global_state, observe, variables
 from .evidence import Evidence, Gradient
 from .observe import unwrapped
 from .patching import defining_class, patched
@@ -45,7 +45,12 @@ class ReplayRun(Run):
         recorder.begin_trace()
         self.stage.begin_trace(replica)
         train_step = observe.converted(self.subject.train_step)
-        self.strategy.run(lambda: self._report(recorder, 0, train_step(shard)))
+
+        def one_replica() -> None:
+            recorder.row_numbers[0] = example_rows.row_numbers(shard)
+            self._report(recorder, 0, train_step(shard))
+
+        self.strategy.run(one_replica)
 
     def replay(self, shards: Shards, initial: Values) -> list[Evidence] | None:
         """What each replica would have done; None where the reductions did not settle."""

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from ..batches import num_examples
-from . import global_state, layer_outputs, observe, randomness, variables
+from . import example_rows, global_state, layer_outputs, observe, randomness, variables
 from .blame import blamed
 from .build_places import BuildPlaces, building
 from .evidence import Evidence
@@ -54,7 +54,7 @@ class Run:
         self.kept: variables.Values = {}  # what is written instead of the reference's values
         self._written: variables.Values = {}
         self._first_shard = shards[0]
-        self._prepared = False
+        self._prepared = self._dynamic = False
         num_replicas = strategy.num_replicas_in_sync
         self.places = BuildPlaces()
         with (
@@ -132,13 +132,16 @@ class Run:
 
     def trace(self, shards: Shards, dynamic: bool = False) -> Any:
         """The step as a graph for batches like `shards`, from the cache where their form was seen before."""
-        inputs = [tensors(shard) for shard in shards]
-        spec = tf.nest.map_structure(lambda tensor: spec_of(tensor, dynamic), inputs)
+        self._dynamic = dynamic
+        spec = self._spec([tensors(shard) for shard in shards])
         key = str(spec)
         if key not in self._traces:
             self._traces[key] = self._traced(self._all_replicas, spec)
         graph, self.recorder = self._traces[key]
         return graph
+
+    def _spec(self, inputs: Any) -> Any:
+        return tf.nest.map_structure(lambda tensor: spec_of(tensor, self._dynamic), inputs)
 
     def _traced(self, function: Callable[..., None], *spec: Any) -> tuple[Any, Recorder]:
         """The graph of `function` and what records its values; optimizers get their variables ahead of it."""
@@ -181,7 +184,7 @@ class Run:
                 stack.enter_context(context)
             stack.callback(setattr, self, "recorder", kept)
             self.recorder = recorder
-            graph = tf.function(self._all_replicas, jit_compile=False).get_concrete_function(inputs)
+            graph = tf.function(self._all_replicas, jit_compile=False).get_concrete_function(self._spec(inputs))
         return functools.partial(graph, inputs), recorder
 
     @tf.autograph.experimental.do_not_convert  # which takes a second for what needs none; the user's step is converted
@@ -192,6 +195,7 @@ class Run:
 
         def one_replica() -> None:
             replica = observe.replica_id()
+            recorder.row_numbers[replica] = example_rows.row_numbers(shards[replica])
             self._report(recorder, replica, train_step(shards[replica]))
 
         self.strategy.run(one_replica)

@@ -102,7 +102,13 @@ class Trial:
                 return True, self._built_and_traced(whole, True)
             except Exception:  # noqa: BLE001 - a step may need its static shape; then each size has its trace
                 pass
-        return self.first.dynamic, self._built_and_traced(whole, self.first.dynamic)
+        run = self._built_and_traced(whole, self.first.dynamic)
+        if run.recorder.random_ops and not (several or self.first.dynamic):
+            try:  # each example has numbers of its own only where their number is not part of the trace
+                return True, self._built_and_traced(whole, True)
+            except Exception:  # noqa: BLE001 - as above
+                pass
+        return self.first.dynamic, run
 
     def _built_and_traced(self, whole: Any, dynamic: bool) -> Run:
         strategy = tf.distribute.OneDeviceStrategy(_HOST) if self.on_host else tf.distribute.get_strategy()
