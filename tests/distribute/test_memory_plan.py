@@ -182,6 +182,7 @@ class TestPlans:
             assert any(planner.runs_under(64, 2 * rows, 2))
             assert planner.largest_rows(1) == 0
 
+    @pytest.mark.proof
     def test_a_program_that_fails_is_told_with_its_reason(self):
         told = pytest.raises(RuntimeError, match=r"fails without a limit: it raised ZeroDivisionError in build")
         with MemoryPlanner(TARGETS + "build_that_raises", TARGETS + "images", num_replicas=2) as planner, told:

@@ -86,7 +86,7 @@ def mean_of_the_shard(errors, weights):
 
 
 class TestNoiseOfExamples:
-    @pytest.mark.parametrize("num_replicas", [2, 3])
+    @pytest.mark.parametrize("num_replicas", [2, pytest.param(3, marks=pytest.mark.proof)])
     def test_that_right_code_generates_from_passes(self, num_replicas):
         quick(generative(synchronized=True), [batch(12)], num_replicas).raise_if_failed()
 

@@ -124,6 +124,7 @@ class TestResume:
         assert_refused(result, 1, "layer 3 is Dense now, and the run began with BatchNormalization")
         assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
 
+    @pytest.mark.proof
     def test_removes_what_killed_saves_left(self, main, tmp_path):
         assert main(tmp_path / "run", "--steps=3").returncode == 0
         checkpoints = tmp_path / "run/checkpoints"

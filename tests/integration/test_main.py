@@ -172,6 +172,7 @@ class TestTraining:
         assert [line.split()[1] for line in lines] == ["CPU:0", "CPU:1"]
         assert all("operations of one step" in line for line in lines)
 
+    @pytest.mark.proof
     def test_works_from_another_directory(self, tmp_path):
         result = run_main("--steps=1", cwd=tmp_path)
         assert result.returncode == 0, result.stderr

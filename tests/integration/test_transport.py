@@ -55,6 +55,7 @@ class TestTransport:
         assert "CPU:1 -> CPU:0" in report["notes"][-1]
         assert report["training"]["steps"] is None
 
+    @pytest.mark.proof
     def test_a_sound_run_records_it(self, tmp_path, flags_of):
         result = run_script_in_fork("train/main.py", *flags_of["train/main.py"], cwd=tmp_path)
         assert result.returncode == 0, result.stderr

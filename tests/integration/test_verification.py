@@ -108,7 +108,7 @@ class TestProof:
 
 
 class TestStop:
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    @pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.proof), signal.SIGINT])
     def test_a_signal_ends_the_check_and_its_children(self, tmp_path, number):
         flags = ["--virtual_gpus=2", "--memory_limit=1024", f"--output_dir={tmp_path}"]
         with running(sys.executable, str(REPOSITORY / "train/main.py"), *flags) as process:

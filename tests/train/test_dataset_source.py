@@ -138,6 +138,7 @@ sys.exit(any(codes))
 
 
 class TestPreparing:
+    @pytest.mark.proof
     def test_by_several_processes_at_once(self, tmp_path):
         """Four processes, in a folder that TFDS_DATA_DIR names and that does not exist yet."""
         env = {**os.environ, "TFDS_DATA_DIR": str(tmp_path / "new" / "data"), "CUDA_VISIBLE_DEVICES": ""}
