@@ -73,6 +73,7 @@ class TestHealthyPrograms:
         assert "buffers of an all-reduce are not in it" in checks["memory_bounds/limit"].detail
         assert capfd.readouterr() == ("", "")
 
+    @pytest.mark.proof
     def test_without_a_limit_the_rest_is_measured(self):
         report, checks = check("small_program", 2)
         assert report.ok, report

@@ -167,6 +167,7 @@ class TestSignal:
 
 
 class TestDisk:
+    @pytest.mark.proof
     def test_that_fills_up_during_a_save_ends_the_run_and_keeps_what_was_saved(self, tmp_path, start):
         process, folder, output = start()
         # No file can grow any further than this: TensorFlow meets that as it meets a full disk.

@@ -123,6 +123,7 @@ class TestStop:
         assert report["notes"] == [f"stopped by {number.name}"]
         assert report["devices"]["replicas"] == 2
 
+    @pytest.mark.proof
     def test_a_stopped_resume_keeps_the_report(self, tmp_path):
         (tmp_path / "checkpoints").mkdir()
         (tmp_path / "checkpoints/ckpt-3.index").touch()

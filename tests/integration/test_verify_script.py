@@ -269,6 +269,7 @@ class TestRefusals:
         )
         assert not (project / "out").exists()
 
+    @pytest.mark.proof
     def test_a_step_that_fails_in_the_memory_check_alone(self, project):
         result = verify_in_fork(project, "models.net:fails_in_graph", "data:batches", "--verify=memory")
         assert_refused(result, 1, "InvalidArgumentError", "(models/net.py:")
