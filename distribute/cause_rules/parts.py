@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from ..equivalence_check import observe
 from ..equivalence_check.checks import first_copies
 from ..equivalence_check.compare import Difference
 from ..equivalence_check.weights import Weights, weights_of
-from .case import Case
+from .case import Case, Gradients
 from .weighting import common_factor, weighting
 
 
@@ -23,22 +24,23 @@ def in_parts(case: Case) -> list[Explanation]:
     comparison = case.found.gradients
     off = [one for one in comparison.differences if one.residual > case.trial.row.relative] if comparison else []
     found: dict[str, list[tuple[Difference, Explanation]]] = defaultdict(list)
+    runs = [first_copies(one.gradients) for one in (case.reference, case.candidate, *case.alone)] if off else []
     for one in off:
-        for explanation in _of_variable(case, one):
+        for explanation in _of_variable(case, one, runs):
             found[explanation.cause].append((one, explanation))
     return [_told(case, shown, len(off)) for shown in found.values()]
 
 
-def _of_variable(case: Case, one: Difference) -> list[Explanation]:
-    weights = _weights(case, one.key)
+def _of_variable(case: Case, one: Difference, runs: Sequence[Gradients]) -> list[Explanation]:
+    weights = _weights(case, one.key, runs)
     found = list(weighting(case, weights).explanations) if weights is not None else []
     if found or one.ratio is None or one.cosine is None or not np.isclose(one.cosine, 1, rtol=case.near):
         return found
     return common_factor(case, one.ratio)[1]
 
 
-def _weights(case: Case, key: str) -> Weights | None:
-    runs = [first_copies(one.gradients) for one in (case.reference, case.candidate, *case.alone)]
+def _weights(case: Case, key: str, runs: Sequence[Gradients]) -> Weights | None:
+    """How the gradient of one variable is made of its shards', in `runs`: reference, candidate, each shard alone."""
     if any(key not in one for one in runs):
         return None
     reference, candidate, *alone = ({key: one[key]} for one in runs)

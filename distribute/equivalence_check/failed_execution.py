@@ -54,4 +54,5 @@ def _advice(error: BaseException | None) -> str:
         return ""
     if _NOT_BUILT in str(error):
         return _BUILD_IT
-    return "; or ".join(explain(error)[0].remedies) if explain(error) else ""
+    known = explain(error)
+    return "; or ".join(known[0].remedies) if known else ""

@@ -11,6 +11,17 @@ from . import programs
 from .programs import batch, check, compiled, failed, program, quick, strategy
 
 
+def trained_apart(models, optimizers, data):
+    """Each model trained once, by an optimizer of its own; their losses."""
+    losses = []
+    for model, optimizer in zip(models, optimizers, strict=True):
+        with tf.GradientTape() as tape:
+            losses.append(programs.squared_error(model, *data))
+        gradients = tape.gradient(losses[-1], model.trainable_variables)
+        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+    return losses
+
+
 class TestInnocentPrograms:
     @pytest.mark.parametrize("num_replicas", [1, 2, 3, 4, 8])
     def test_custom_step_passes(self, num_replicas):
@@ -62,12 +73,7 @@ class TestInnocentPrograms:
             optimizers = [keras.optimizers.SGD(0.1), keras.optimizers.Adam(0.1)]
 
             def train_step(data):
-                losses = []
-                for model, optimizer in zip(models, optimizers, strict=True):
-                    with tf.GradientTape() as tape:
-                        losses.append(programs.squared_error(model, *data))
-                    gradients = tape.gradient(losses[-1], model.trainable_variables)
-                    optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+                losses = trained_apart(models, optimizers, data)
                 return {"loss": sum(losses)}
 
             return Program(train_step, model=models, optimizer=optimizers)
@@ -105,12 +111,7 @@ class TestInnocentPrograms:
             models, optimizers = [programs.dense(), programs.dense()], [keras.optimizers.Adam(), keras.optimizers.SGD()]
 
             def train_step(data):
-                losses = []
-                for model, optimizer in zip(models, optimizers, strict=True):
-                    with tf.GradientTape() as tape:
-                        losses.append(programs.squared_error(model, *data))
-                    gradients = tape.gradient(losses[-1], model.trainable_variables)
-                    optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+                losses = trained_apart(models, optimizers, data)
                 return {"loss": losses[0], "second": losses[1]}
 
             return Program(train_step, model=models)
