@@ -44,7 +44,10 @@ def main(arguments: Sequence[str]) -> int:
     save_picture(options.out / "speed.svg", results)
     for batch, rows in results.items():
         print(table(batch, rows))
-    return 0 if all(same_losses(rows) for rows in results.values()) else 1
+    apart = [batch for batch, rows in results.items() if not same_losses(rows)]
+    for batch in apart:
+        print(f"batch {batch}: losses differ, so not all have done the same; see the last column", file=sys.stderr)
+    return 1 if apart else 0
 
 
 def contestants(replicas: Sequence[int], peers: str, onednn_choices: Sequence[int]) -> list[Contestant]:

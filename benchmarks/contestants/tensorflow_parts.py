@@ -28,6 +28,7 @@ def digits_batches(task: Task) -> tuple[Recipe, Source, tf.data.Dataset]:
     recipe = dataclasses.replace(digits.get_config(), global_batch_size=task.batch)
     configure_keras(recipe, deterministic=False)
     source = load_source(recipe.dataset, None)
+    keras.utils.set_random_seed(recipe.seed)  # again: preparing a set on its first use draws random numbers
     num_steps = task.warmup + task.steps
     batches = train_batches(
         source,

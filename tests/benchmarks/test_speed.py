@@ -2,6 +2,7 @@
 
 import xml.etree.ElementTree as ElementTree
 
+import numpy as np
 import pytest
 
 from benchmarks.contestants.stopwatch import Task, images_in
@@ -47,6 +48,20 @@ class TestTable:
     def test_picture(self, tmp_path):
         save_picture(tmp_path / "speed.svg", {"64": ROWS, "256": ROWS})
         assert ElementTree.parse(tmp_path / "speed.svg").getroot().tag.endswith("svg")
+
+
+class TestWorkload:
+    def test_is_the_same_where_its_data_set_is_prepared_first(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
+        first, second = (_weights(tmp_path / name) for name in ("first", "second"))
+        assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def _weights(folder):
+    folder.mkdir()
+    dump_workload(folder, batch=64, steps=1, warmup=1)
+    with np.load(folder / "workload_64.npz") as file:
+        return {name: file[name] for name in file if name.startswith("weight")}
 
 
 class TestImages:
