@@ -1,5 +1,6 @@
 """What came of the rounds of `benchmarks.speed`: ratios within a round, and a table."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
@@ -8,9 +9,10 @@ from typing import Any
 PLAIN = ("Keras fit", "tf.function loop")
 ONEDNN = tuple(f"{name}, oneDNN" for name in PLAIN)
 
-# Of the loss at the end. Contestants on TensorFlow differ by rounding, which training makes larger; PyTorch and JAX
-# count Adam's epsilon otherwise as well.
-_SAME_LOSS = 0.1
+# Of what was learned, from the loss of who knows nothing of ten classes. Rounding, which differs between contestants,
+# grows in training: after 230 steps losses of equal work were 0.28 to 0.35, and of half of it 0.65.
+_SAME_LOSS = 0.05
+_NOTHING_LEARNED = math.log(10)
 
 
 def median(row: dict[str, Any], key: str) -> float:
@@ -44,7 +46,7 @@ def fastest_of(names: Sequence[str], rows: Sequence[dict[str, Any]]) -> dict[str
 def same_losses(rows: Sequence[dict[str, Any]]) -> bool:
     """Whether all of them have learned the same."""
     losses = [run["loss"] for row in rows for run in row["runs"]]
-    return max(losses) - min(losses) <= _SAME_LOSS * max(losses)
+    return max(losses) - min(losses) <= _SAME_LOSS * (_NOTHING_LEARNED - min(losses))
 
 
 def table(batch: str, rows: Sequence[dict[str, Any]]) -> str:

@@ -77,7 +77,7 @@ class Stopwatch:
 
         Args:
           images: how many were trained on in the timed steps.
-          loss: of the weights at the end, on the last batch.
+          loss: of the weights at the end, over the last epoch.
         """
         seconds = self._stopped - self._started
         print(

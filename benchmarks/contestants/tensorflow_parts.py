@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.contestants.last_epoch import loss_over_last_epoch
 from benchmarks.contestants.stopwatch import Task
 from configs import digits
 from configs.recipe import Recipe
@@ -15,12 +16,12 @@ from train.from_flags import configure_keras
 
 
 def final_loss(model: keras.Model, task: Task) -> float:
-    """The loss of the weights as they are now, on the last batch."""
-    file = np.load(task.workload)
-    size = file["sizes"][-1]
-    logits = model(file["images"][-size:])
-    labels = file["labels"][-size:]
-    return float(tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)))
+    """See `loss_over_last_epoch`."""
+
+    def mean_loss(images: np.ndarray, labels: np.ndarray) -> float:
+        return float(tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, model(images))))
+
+    return loss_over_last_epoch(np.load(task.workload), mean_loss)
 
 
 def digits_batches(task: Task) -> tuple[Recipe, Source, tf.data.Dataset]:
