@@ -57,7 +57,8 @@ CAUSES: Mapping[str, Cause] = {
     "loss_divided_twice": Cause(
         "the loss is divided by the number of replicas once too often",
         "drop the division by num_replicas_in_sync: a keras.Loss divides by it already in replica context, and a sum"
-        " over the shard divided by the global batch needs none",
+        " over the shard divided by the global batch needs none; Keras divides what add_loss gets, too: give it the"
+        " mean over the examples, self.add_loss(tf.reduce_mean(per_example))",
     ),
     "missing_all_reduce": Cause(
         "the gradients of the replicas are never combined, so each replica trains a model of its own",

@@ -10,6 +10,7 @@ from typing import Any
 
 import distribute
 import train
+from distribute.equivalence_check.blame import raised_where
 from distribute.out_of_memory import is_out_of_memory
 from distribute.source_lines import is_users, shown
 from train.errors import InputError, ScriptError
@@ -50,13 +51,14 @@ def told(what: str) -> Iterator[None]:
 
 
 def describe_failure(what: str, error: BaseException) -> str:
-    """What failed, with the type, the first line and the place of the exception; ours say what failed themselves."""
+    """What failed: type, first line and place of the exception, and where `verify` saw it; ours say that themselves."""
     text = first_line(error)
     if not _raised_by_us(error):
         name = type(error).__name__
         text = f"{what}: {name}" if text == name else f"{what}: {name}: {text}"
     place = _place(error)
-    return f"{text} ({place})" if place else text
+    located = f"{text} ({place})" if place else text
+    return ", ".join(filter(None, (located, raised_where(error))))
 
 
 def _raised_by_us(error: BaseException) -> bool:

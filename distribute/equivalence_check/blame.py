@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
-_NOTED = "verification"
+_NOTED = "verification: "
 
 
 @contextlib.contextmanager
@@ -13,11 +13,17 @@ def blamed(where: str) -> Iterator[None]:
         yield
     except Exception as error:
         original = _unwrapped(error)
-        if not any(note.startswith(_NOTED) for note in getattr(original, "__notes__", ())):
-            original.add_note(f"{_NOTED}: raised {where}; nothing was compared there")
+        if not raised_where(original):
+            original.add_note(f"{_NOTED}raised {where}; nothing was compared there")
         if original is error:
             raise
         raise original from None
+
+
+def raised_where(error: BaseException) -> str:
+    """What `blamed` noted, in words that follow on a message; empty where it noted nothing."""
+    notes = (note for note in getattr(error, "__notes__", ()) if note.startswith(_NOTED))
+    return next(notes, "").removeprefix(_NOTED).partition(";")[0]
 
 
 def _unwrapped(error: BaseException) -> BaseException:

@@ -83,7 +83,7 @@ class Trial:
         self.seed = seed
         self.on_host = False
         self.notes: list[str] = []
-        with blamed(f"in the single-device reference run ({dtype})"):
+        with blamed(_in_step(dtype)):
             self.dynamic, self.reference = self._traced_reference()
             self.reference.match(None)
         self.own = self.reference.read()
@@ -249,7 +249,7 @@ class Trial:
     def _on_one_device(self, batch: Batch, steps: int) -> list[Evidence]:
         self.reference.write(self.initial)
         which = f", batch {batch.suffix[1:]}" if batch.suffix else ""
-        with blamed(f"in the single-device reference run ({self.dtype}{which})"):
+        with blamed(_in_step(f"{self.dtype}{which}")):
             return [self.reference.step(self.wholes[batch.suffix], self.dynamic) for _ in range(steps)]
 
     def replay(self, batch: Batch) -> list[Evidence] | None:
@@ -274,3 +274,7 @@ def last_digit_changed(array: np.ndarray, rng: np.random.Generator) -> np.ndarra
     if not np.issubdtype(array.dtype, np.floating):
         return array
     return np.where(rng.random(array.shape) < 0.5, np.nextafter(array, np.inf), np.nextafter(array, -np.inf))
+
+
+def _in_step(which: str) -> str:
+    return f"by train_step on one device ({which}), which gets what strategy.run gives a replica: its share of a batch"

@@ -123,7 +123,7 @@ class TestExceptionsOfTheUser:
 
         with pytest.raises(OwnError, match="7 in my step") as caught:
             verify(program(loss=failing), [batch()], strategy=strategy(2))
-        assert any("single-device reference" in note for note in caught.value.__notes__)
+        assert any("by train_step on one device (float64)" in note for note in caught.value.__notes__)
 
     @pytest.mark.parametrize("built", [None, 3, keras.Sequential([keras.layers.Dense(1)])])
     def test_build_that_returns_the_wrong_thing(self, built):

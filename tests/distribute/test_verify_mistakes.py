@@ -40,6 +40,22 @@ class TestPlantedMistakes:
 
         assert self.report(program(loss=twice)).causes[0] == "loss_divided_twice"
 
+    @pytest.mark.parametrize(("reduction", "causes"), [("sum", ("loss_divided_twice",)), ("mean", ())])
+    def test_what_add_loss_gets_is_divided_by_keras(self, reduction, causes):
+        class Endpoint(keras.layers.Layer):
+            def call(self, labels, outputs):
+                self.add_loss(getattr(keras.ops, reduction)(keras.ops.square(labels - outputs)))
+                return outputs
+
+        def build():
+            inputs, labels = keras.Input([6]), keras.Input([1])
+            model = keras.Model([inputs, labels], Endpoint()(labels, keras.layers.Dense(1)(inputs)))
+            model.compile(keras.optimizers.SGD(0.1))
+            return model
+
+        x, y = batch()
+        assert quick(build, [((x, y),)], 2).causes == causes
+
     def test_gradients_reduced_twice(self):
         def reduced(gradients, context):
             return context.all_reduce("SUM", gradients)

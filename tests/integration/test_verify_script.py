@@ -256,7 +256,7 @@ class TestRefusals:
             ("models.net:compiled", "data:number", ["data is of type int"]),
             ("data:dataset", "data:batches", ["must return a compiled keras.Model or a Program"]),
             ("models.net:fails_in_build", "data:batches", ["KeyError: 'width'", "(models/net.py:%d)"]),
-            ("models.net:fails_in_step", "data:batches", ["IndexError", "(models/net.py:%d)"]),
+            ("models.net:fails_in_step", "data:batches", ["IndexError", "(models/net.py:%d)", "its share of a batch"]),
             ("models.net:fails_in_graph", "data:batches", ["InvalidArgumentError", "(models/net.py:%d)"]),
         ],
     )
