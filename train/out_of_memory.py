@@ -62,8 +62,10 @@ def read_exhaustion(error: BaseException) -> Exhaustion | None:
     """What an exception says of memory that has run out; None where it means something else."""
     if isinstance(error, ProcessOutOfMemoryError):
         outcome = error.outcome
-        explained, dump = explained_as_memory(outcome.text), read_allocator_dump(f"{outcome.log}\n{outcome.text}")
-        return Exhaustion(f"{outcome.error_types[0]}: {outcome.text}", error.what, explained, dump)
+        explained = explained_as_memory(outcome.text or outcome.log)
+        dump = read_allocator_dump(f"{outcome.log}\n{outcome.text}")
+        said = f"{outcome.error_types[0]}: {outcome.text}" if outcome.error_types else outcome.message
+        return Exhaustion(said, error.what, explained, dump)
     if is_out_of_memory(error):
         explained = explained_as_memory(error)
         what = explained.what if explained else "out of memory"
@@ -147,15 +149,15 @@ def _remedy(explained: Explained | None, devices: Devices | None, need: MemoryNe
 
 
 def _planned(need: MemoryNeed) -> str:
-    limit = f"--memory_limit={need.plan.limit_mib} for this batch, by a plan made on a CPU"
+    limit = f"--memory_limit={need.plan.limit_mib}"
+    beside = "planned on a CPU for the step alone: cached input and sums over replicas come on top"
     if need.fitting_rows is None:
-        return limit
+        return f"{limit}, {beside}"
     if need.fitting_rows >= need.plan.rows:
-        least = f"--memory_limit={need.plan.limit_mib}"
-        return f"look for what else takes memory, such as a leak: planned on a CPU, the step needs no more than {least}"
+        return f"look for what else takes memory, such as a leak, since the step needs no more than {limit}, {beside}"
     if need.fitting_rows == 0:
-        return f"{limit}; under this limit not even one example on each replica fits"
-    return f"{limit}; or --global_batch_size={need.fitting_rows * need.plan.num_replicas} under this limit"
+        return f"{limit}, {beside}; under this limit not even one example on each replica fits"
+    return f"{limit}, or --global_batch_size={need.fitting_rows * need.plan.num_replicas} under this one, {beside}"
 
 
 def _needed_beside(need: MemoryNeed, devices: Devices) -> str:

@@ -3,6 +3,7 @@
 import re
 import signal
 
+from distribute.allocator_dump import read_allocator_dump
 from distribute.cluster import WorkerFailedError
 from distribute.memory_check.child_process import Outcome
 from distribute.out_of_memory import ended_out_of_memory
@@ -11,7 +12,7 @@ from train.out_of_memory import ProcessOutOfMemoryError
 from train.stop_signals import Stopped
 
 _OURS = {kind.__name__: kind for kind in (errors.InputError, errors.NonFiniteError, errors.MachineError)}
-# On CPU a kernel whose allocation fails may crash instead of raising.
+# On CPU a kernel whose allocation fails may crash instead of raising: oneDNN's do, after TensorFlow's log told of it.
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
 
 # How TensorFlow's log begins a line that is information or a warning.
@@ -34,11 +35,15 @@ def explained(failure: WorkerFailedError, who: str, limit_mib: int | None) -> Ba
         return Stopped(int(outcome.text))
     if kind:
         return _OURS[kind](outcome.text)
-    if ended_out_of_memory(outcome):
+    if ended_out_of_memory(outcome) or _crashed_out_of_memory(outcome):
         return ProcessOutOfMemoryError(f"{who} ran out of memory{_under(limit_mib)} in {outcome.phase}", outcome)
     if outcome.died:
         return errors.MachineError(_death(outcome, who, limit_mib))
     return failure
+
+
+def _crashed_out_of_memory(outcome: Outcome) -> bool:
+    return outcome.signal in _CRASHES and read_allocator_dump(outcome.log) is not None
 
 
 def _death(outcome: Outcome, who: str, limit_mib: int | None) -> str:

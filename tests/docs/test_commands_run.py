@@ -49,7 +49,7 @@ LESS = {
     "train/scaling.py": "--step_ms=20 --gradient_mib=1",
 }
 EXIT_CODES = {
-    "--memory_limit=20 ": (3,),
+    "--memory_limit=5 ": (3,),
     "--minutes=0.2": (0, 1),  # too short for its verdict
 }
 # They write a page, or a picture of one; the page's own test runs them.

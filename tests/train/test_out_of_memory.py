@@ -108,10 +108,10 @@ class TestOutOfMemory:
     @pytest.mark.parametrize(
         ("fitting", "limit_mib", "words"),
         [
-            (3, 20, "try: --memory_limit=58 for this batch, by a plan made on a CPU; or --global_batch_size=6 under"),
+            (3, 20, "try: --memory_limit=58, or --global_batch_size=6 under this one, planned on a CPU for the step alone"),
             (0, 20, "under this limit not even one example on each replica fits"),
-            (64, 80, "look for what else takes memory.* needs no more than --memory_limit=58"),
-            (None, None, "try: --memory_limit=58 for this batch, by a plan made on a CPU"),
+            (64, 80, "look for what else takes memory.* needs no more than --memory_limit=58, planned on a CPU"),
+            (None, None, "try: --memory_limit=58, planned on a CPU for the step alone: cached input and sums over"),
         ],
     )
     def test_a_plan_gives_figures_and_holders(self, tmp_path, fitting, limit_mib, words):

@@ -5,7 +5,7 @@ import pytest
 from distribute.cluster import WorkerFailedError
 from distribute.memory_check.child_process import Outcome
 from train.errors import InputError, MachineError, NonFiniteError
-from train.out_of_memory import ProcessOutOfMemoryError
+from train.out_of_memory import ProcessOutOfMemoryError, read_exhaustion
 from train.stop_signals import Stopped
 from train.worker_failure import explained
 
@@ -15,9 +15,9 @@ def raised(kind, text, *bases):
     return Outcome(None, "training", types, text, f"raised {kind} in training: {text}", "the traceback")
 
 
-def died(number, report=""):
+def died(number, report="", log=""):
     name = signal.Signals(number).name
-    return Outcome(phase="training", message=f"died of {name} in training", report=report, signal=number)
+    return Outcome(phase="training", message=f"died of {name} in training", report=report, log=log, signal=number)
 
 
 class TestExplained:
@@ -55,6 +55,22 @@ class TestExplained:
         assert isinstance(error, MachineError)
         assert "replica 2 died of SIGSEGV in training under its limit of 20 MiB" in str(error)
         assert "--memory_limit" in str(error)
+
+    def test_a_crash_after_an_allocation_that_failed_is_lack_of_memory(self):
+        log = (
+            "W0000 00:00:1795740434.793445   12794 op_kernel.cc:1858] OP_REQUIRES failed at mkl_util.h:848 : "
+            "RESOURCE_EXHAUSTED: OOM when allocating tensor with shape[16,26,26,32] and type float on "
+            "/job:worker/replica:0/task:2/device:CPU:0 by allocator bfc_cpu_allocator_for_gpu"
+        )
+        error = explained(WorkerFailedError(2, died(signal.SIGSEGV, log=log)), "replica 2", 8)
+        assert isinstance(error, ProcessOutOfMemoryError)
+        exhaustion = read_exhaustion(error)
+        assert exhaustion.headline.startswith("replica 2 ran out of memory under its limit of 8 MiB in training: wanted")
+        assert "a tensor of shape [16, 26, 26, 32]" in exhaustion.headline
+        assert exhaustion.error == "died of SIGSEGV in training"
+        assert exhaustion.explained.remedies
+        killed = explained(WorkerFailedError(2, died(signal.SIGKILL, log=log)), "replica 2", 8)
+        assert "as the system does" in str(killed)
 
     def test_other_deaths_come_with_the_last_line_of_output(self):
         said = "first\nlast words\nI0000 00:00:1795.1 12 rendezvous.cc:407] information\n"
