@@ -108,7 +108,7 @@ class TestOutOfMemory:
     @pytest.mark.parametrize(
         ("fitting", "limit_mib", "words"),
         [
-            (3, 20, "try: --memory_limit=58, or --global_batch_size=6 under this one, planned on a CPU for the step alone"),
+            (3, 20, "try: --memory_limit=58, or --global_batch_size=6 under this one, planned on a CPU"),
             (0, 20, "under this limit not even one example on each replica fits"),
             (64, 80, "look for what else takes memory.* needs no more than --memory_limit=58, planned on a CPU"),
             (None, None, "try: --memory_limit=58, planned on a CPU for the step alone: cached input and sums over"),

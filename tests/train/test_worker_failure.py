@@ -65,7 +65,7 @@ class TestExplained:
         error = explained(WorkerFailedError(2, died(signal.SIGSEGV, log=log)), "replica 2", 8)
         assert isinstance(error, ProcessOutOfMemoryError)
         exhaustion = read_exhaustion(error)
-        assert exhaustion.headline.startswith("replica 2 ran out of memory under its limit of 8 MiB in training: wanted")
+        assert exhaustion.headline.startswith("replica 2 ran out of memory under its limit of 8 MiB in training: ")
         assert "a tensor of shape [16, 26, 26, 32]" in exhaustion.headline
         assert exhaustion.error == "died of SIGSEGV in training"
         assert exhaustion.explained.remedies
