@@ -164,9 +164,9 @@ class TestTraining:
 
     @pytest.mark.proof
     def test_a_limit_that_is_too_small_is_explained(self, start):
-        codes, _, errors = start("--virtual_gpus=2", "--memory_limit=8", "--verify=off", "--steps=5").end()
+        codes, _, errors = start("--virtual_gpus=2", "--memory_limit=5", "--verify=off", "--steps=5").end()
         assert codes == [3, 3]
-        assert any("ran out of memory under its limit of 8 MiB" in error for error in errors), errors
+        assert any("ran out of memory under its limit of 5 MiB" in error for error in errors), errors
 
     @pytest.mark.proof
     def test_a_wrong_split_over_the_processes_is_caught_before_training(self, tmp_path, start):
