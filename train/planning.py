@@ -79,7 +79,7 @@ def describe(found: MemoryPlan) -> Iterator[str]:
         yield _row(
             "all-reduce",
             f"{found.gradients_mib:.2f} MiB of gradients: not in this plan, --isolation=process needs about as "
-            "much more",
+            "much more, and what the input caches",
         )
     if found.extrapolated_mib is not None:
         few, more = found.small_rows
